@@ -6,6 +6,7 @@
 use std::fmt;
 use std::pin::Pin;
 
+pub use parlour_hub::effect::Document;
 use parlour_hub::log::{Draft, Head, Record, Stored};
 use parlour_protocol::{RoomName, Seq};
 
@@ -58,15 +59,6 @@ pub enum Span {
     After(Seq),
     /// Older than this one, the newest of them.
     Before(Seq),
-}
-
-/// A small value under a key, such as a read cursor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
-    /// Parts separated by `\u{1f}`, which no name contains.
-    pub key: String,
-    /// At most 64 KiB; empty deletes.
-    pub value: Vec<u8>,
 }
 
 /// The cid of a draft was used for another message.

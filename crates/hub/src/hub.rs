@@ -1,0 +1,160 @@
+//! The rooms of one shard.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use hashbrown::HashMap;
+use parlour_protocol::event::{Event, Reply};
+use parlour_protocol::{ErrorCode, Refusal, RoomName};
+
+use crate::effect::{Effect, StoreRequest};
+use crate::input::{Caller, Input, Now, Opened};
+use crate::room::ring::RING_EVENTS;
+use crate::room::{Room, Scene};
+use crate::rules::Rules;
+
+/// Inputs that wait for a room to open; one more is refused.
+const WAITING: usize = 10_000;
+
+/// All rooms whose home is this shard.
+///
+/// Four verbs drive it: [`Hub::handle`], [`Hub::tick`], [`Hub::next_deadline`], and the effects that
+/// the first two append.
+#[derive(Debug)]
+pub struct Hub {
+    rules: Rules,
+    rooms: HashMap<RoomName, Slot>,
+    /// Rooms by deadline; an entry may be out of date, which the room's own answer shows.
+    deadlines: BinaryHeap<Reverse<(u64, RoomName)>>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    /// The store was asked; inputs wait in order.
+    Opening(Vec<Input>),
+    /// The room, with the earliest deadline that stands in the heap for it.
+    Open(Box<Room>, Option<u64>),
+}
+
+impl Hub {
+    /// Builds a hub without rooms.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, rooms: HashMap::new(), deadlines: BinaryHeap::new() }
+    }
+
+    /// Handles what happens to a room, opening it first where that is needed.
+    pub fn handle(&mut self, now: Now, name: &RoomName, input: Input, out: &mut Vec<Effect>) {
+        match (self.rooms.get_mut(name), input) {
+            (Some(Slot::Open(room, _)), input) => {
+                room.handle(Scene { now, rules: &self.rules }, input, out);
+                self.settle(name, out);
+            }
+            (Some(Slot::Opening(_)), Input::Opened(opened)) => self.open(now, name, opened, out),
+            // A departure is never refused: it would strand a member.
+            (Some(Slot::Opening(waiting)), input @ (Input::Detach { .. } | Input::Leave { .. })) => {
+                waiting.push(input)
+            }
+            (Some(Slot::Opening(waiting)), input) if waiting.len() < WAITING => waiting.push(input),
+            (Some(Slot::Opening(_)), input) => refuse(input, ErrorCode::Overloaded, out),
+            // Nobody is in a room that is not in memory.
+            (None, Input::Detach { .. } | Input::Opened(_)) => {}
+            (None, input) => {
+                self.rooms.insert(name.clone(), Slot::Opening(vec![input]));
+                let request =
+                    StoreRequest::Open { durable: self.rules.is_durable(name), tail: RING_EVENTS as u32 };
+                out.push(Effect::Store { room: name.clone(), request });
+            }
+        }
+    }
+
+    /// Lets expire what has expired by now.
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Effect>) {
+        while self.deadlines.peek().is_some_and(|Reverse((deadline, _))| *deadline <= now.mono_ms) {
+            let Some(Reverse((_, name))) = self.deadlines.pop() else {
+                break;
+            };
+            if let Some(Slot::Open(room, scheduled)) = self.rooms.get_mut(&name) {
+                *scheduled = None;
+                room.tick(Scene { now, rules: &self.rules }, out);
+                self.settle(&name, out);
+            }
+        }
+    }
+
+    /// Returns when [`Hub::tick`] may have something to do, on the clock of [`Now::mono_ms`].
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.peek().map(|Reverse((deadline, _))| *deadline)
+    }
+
+    /// Returns the number of rooms in memory.
+    #[must_use]
+    pub fn room_count(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Lists the rooms in memory that are not private, with the number of their users.
+    pub fn rooms(&self) -> impl Iterator<Item = (&RoomName, usize)> {
+        self.rooms.iter().filter_map(|(name, slot)| match slot {
+            Slot::Open(room, _) if !name.is_private() => Some((name, room.member_count())),
+            _ => None,
+        })
+    }
+
+    fn open(&mut self, now: Now, name: &RoomName, opened: Opened, out: &mut Vec<Effect>) {
+        let Some(Slot::Opening(waiting)) = self.rooms.remove(name) else {
+            return;
+        };
+        if let Err(code) = opened.log {
+            waiting.into_iter().for_each(|input| refuse(input, code, out));
+            return;
+        }
+        let mut room = Box::new(Room::open(name.clone(), self.rules.is_durable(name), opened));
+        for input in waiting {
+            room.handle(Scene { now, rules: &self.rules }, input, out);
+        }
+        self.rooms.insert(name.clone(), Slot::Open(room, None));
+        self.settle(name, out);
+    }
+
+    /// Forgets a room that nobody needs, and keeps the deadline of any other.
+    fn settle(&mut self, name: &RoomName, out: &mut Vec<Effect>) {
+        let Some(Slot::Open(room, scheduled)) = self.rooms.get_mut(name) else {
+            return;
+        };
+        if room.is_vacant() {
+            self.rooms.remove(name);
+            out.push(Effect::Vacated { room: name.clone() });
+            return;
+        }
+        if let Some(deadline) = room.next_deadline().filter(|next| scheduled.is_none_or(|at| *next < at)) {
+            *scheduled = Some(deadline);
+            self.deadlines.push(Reverse((deadline, name.clone())));
+        }
+    }
+}
+
+/// Answers an input that cannot be handled because its room cannot be opened.
+fn refuse(input: Input, code: ErrorCode, out: &mut Vec<Effect>) {
+    let caller: Caller = match input {
+        Input::Join { caller, .. }
+        | Input::Publish { caller, .. }
+        | Input::Members { caller }
+        | Input::History { caller, .. }
+        | Input::Read { caller, .. }
+        | Input::Leave { caller }
+        | Input::Typing { caller, .. } => caller,
+        Input::Inbox { .. }
+        | Input::Presence { .. }
+        | Input::Detach { .. }
+        | Input::Opened(_)
+        | Input::Appended { .. }
+        | Input::Fetched { .. } => return,
+    };
+    let refusal = Refusal::retry_after(code, 1_000);
+    out.push(Effect::Send {
+        to: caller.conn,
+        reply: Reply { id: caller.request, event: Event::Error(refusal) },
+    });
+}

@@ -1,0 +1,271 @@
+//! Who is in a room: users, their connections, and those who may come back.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use compact_str::CompactString;
+use hashbrown::HashMap;
+use parlour_protocol::UserId;
+use parlour_protocol::command::{Availability, SetPresence};
+use parlour_protocol::event::{Member, Status};
+
+use crate::effect::ShardSet;
+use crate::input::{ConnId, Ending};
+
+/// Most users remembered after they left.
+const LATELY: usize = 100;
+
+/// The users of a room. A user is a member from the first connection until the last has left, or
+/// until the grace period after the loss of the last has passed.
+#[derive(Debug, Default)]
+pub struct Members {
+    present: HashMap<UserId, Presence>,
+    /// Users without a connection, by the end of their grace.
+    grace: BTreeSet<(u64, UserId)>,
+    lately: VecDeque<Member>,
+    per_shard: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Presence {
+    connections: Vec<Connection>,
+    text: Option<CompactString>,
+    last_active_ms: i64,
+    /// End of the grace period, while there is no connection.
+    grace_until: Option<u64>,
+    /// The status that others were told last.
+    told: Status,
+}
+
+#[derive(Debug)]
+struct Connection {
+    id: ConnId,
+    availability: Availability,
+    /// Whether it is on its shard's list and gets broadcasts.
+    attached: bool,
+}
+
+/// What a change of members means to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing that others see.
+    Nothing,
+    /// The user is new here.
+    Joined,
+    /// The user is gone.
+    Left,
+    /// The user's status differs from what others were told.
+    Presence,
+}
+
+impl Members {
+    /// Returns the number of users.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.present.len()
+    }
+
+    /// Whether nobody is here and nobody is waited for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.present.is_empty()
+    }
+
+    /// Whether a connection has joined.
+    #[must_use]
+    pub fn contains(&self, user: &UserId, conn: ConnId) -> bool {
+        self.present.get(user).is_some_and(|presence| presence.connection(conn).is_some())
+    }
+
+    /// Whether a user is a member.
+    #[must_use]
+    pub fn contains_user(&self, user: &UserId) -> bool {
+        self.present.contains_key(user)
+    }
+
+    /// Returns the shards with attached connections.
+    #[must_use]
+    pub fn shards(&self) -> ShardSet {
+        let mut set = ShardSet::default();
+        for (shard, _) in (0..).zip(&self.per_shard).filter(|(_, count)| **count > 0) {
+            set.insert(shard);
+        }
+        set
+    }
+
+    /// Adds a connection.
+    pub fn join(&mut self, user: &UserId, id: ConnId, says: SetPresence, wall_ms: i64) -> Change {
+        let connection = Connection { id, availability: says.status, attached: false };
+        let Some(presence) = self.present.get_mut(user) else {
+            self.lately.retain(|member| member.user != *user);
+            self.present.insert(user.clone(), Presence::new(connection, says.text, wall_ms));
+            return Change::Joined;
+        };
+        presence.last_active_ms = wall_ms;
+        if let Some(until) = presence.grace_until.take() {
+            self.grace.remove(&(until, user.clone()));
+        }
+        if presence.connection(id).is_none() {
+            presence.connections.push(connection);
+        }
+        presence.retell()
+    }
+
+    /// Notes that a connection is on its shard's list from now on; false if it is not a member.
+    pub fn attach(&mut self, user: &UserId, conn: ConnId) -> bool {
+        let connection = self.present.get_mut(user).and_then(|presence| presence.connection_mut(conn));
+        let Some(connection) = connection else {
+            return false;
+        };
+        if !std::mem::replace(&mut connection.attached, true) {
+            let shard = usize::from(conn.shard);
+            self.per_shard.resize(self.per_shard.len().max(shard + 1), 0);
+            self.per_shard[shard] += 1;
+        }
+        true
+    }
+
+    /// Removes a connection. The last lost one of a user leaves a place until `grace_until_ms`.
+    pub fn leave(&mut self, user: &UserId, conn: ConnId, ending: Ending, grace_until_ms: u64) -> Change {
+        let Some(presence) = self.present.get_mut(user) else {
+            return Change::Nothing;
+        };
+        let Some(index) = presence.connections.iter().position(|connection| connection.id == conn) else {
+            return Change::Nothing;
+        };
+        if presence.connections.swap_remove(index).attached {
+            self.per_shard[usize::from(conn.shard)] -= 1;
+        }
+        match ending {
+            _ if !presence.connections.is_empty() => presence.retell(),
+            Ending::Lost => {
+                presence.grace_until = Some(grace_until_ms);
+                self.grace.insert((grace_until_ms, user.clone()));
+                Change::Nothing
+            }
+            Ending::Deliberate => {
+                self.remove(user);
+                Change::Left
+            }
+        }
+    }
+
+    /// Removes and returns the users whose grace period has passed.
+    pub fn expire(&mut self, now_ms: u64) -> Vec<UserId> {
+        let mut gone = Vec::new();
+        while self.next_deadline().is_some_and(|until| until <= now_ms) {
+            let Some((_, user)) = self.grace.pop_first() else {
+                break;
+            };
+            self.remove(&user);
+            gone.push(user);
+        }
+        gone
+    }
+
+    /// Returns the earliest end of a grace period.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.grace.first().map(|(until, _)| *until)
+    }
+
+    /// Sets what a connection says of itself.
+    pub fn set_presence(&mut self, user: &UserId, conn: ConnId, says: SetPresence) -> Change {
+        let Some(presence) = self.present.get_mut(user) else {
+            return Change::Nothing;
+        };
+        let Some(connection) = presence.connection_mut(conn) else {
+            return Change::Nothing;
+        };
+        connection.availability = says.status;
+        let text_changed = presence.text != says.text;
+        presence.text = says.text;
+        match presence.retell() {
+            Change::Nothing if text_changed => Change::Presence,
+            change => change,
+        }
+    }
+
+    /// Notes that a user did something.
+    pub fn touch(&mut self, user: &UserId, wall_ms: i64) {
+        if let Some(presence) = self.present.get_mut(user) {
+            presence.last_active_ms = wall_ms;
+        }
+    }
+
+    /// Describes a user, present or lately gone.
+    #[must_use]
+    pub fn describe(&self, user: &UserId) -> Option<Member> {
+        let gone = || self.lately.iter().find(|member| member.user == *user).cloned();
+        self.present.get(user).map(|presence| presence.describe(user)).or_else(gone)
+    }
+
+    /// Lists at most `limit` users: those here, then those who were here lately.
+    #[must_use]
+    pub fn list(&self, limit: usize) -> Vec<Member> {
+        let here = self.present.iter().map(|(user, presence)| presence.describe(user));
+        here.chain(self.lately.iter().rev().cloned()).take(limit).collect()
+    }
+
+    /// Lists at most `limit` users who are here.
+    #[must_use]
+    pub fn list_present(&self, limit: usize) -> Vec<Member> {
+        self.present.iter().map(|(user, presence)| presence.describe(user)).take(limit).collect()
+    }
+
+    /// Remembers a user who was here before the room came into memory.
+    pub fn remember(&mut self, member: Member) {
+        if !self.present.contains_key(&member.user) {
+            self.lately.push_back(member);
+            if self.lately.len() > LATELY {
+                self.lately.pop_front();
+            }
+        }
+    }
+
+    fn remove(&mut self, user: &UserId) {
+        if let Some(presence) = self.present.remove(user) {
+            self.remember(Member { status: Status::Offline, ..presence.describe(user) });
+        }
+    }
+}
+
+impl Presence {
+    fn new(connection: Connection, text: Option<CompactString>, wall_ms: i64) -> Self {
+        let told = status_of(connection.availability);
+        Self { connections: vec![connection], text, last_active_ms: wall_ms, grace_until: None, told }
+    }
+
+    fn connection(&self, id: ConnId) -> Option<&Connection> {
+        self.connections.iter().find(|connection| connection.id == id)
+    }
+
+    fn connection_mut(&mut self, id: ConnId) -> Option<&mut Connection> {
+        self.connections.iter_mut().find(|connection| connection.id == id)
+    }
+
+    /// Merges the connections: one that is online makes the user online.
+    fn retell(&mut self) -> Change {
+        let online = self.connections.iter().any(|c| c.availability == Availability::Online);
+        let status = if online { Status::Online } else { Status::Away };
+        match std::mem::replace(&mut self.told, status) {
+            told if told == status => Change::Nothing,
+            _ => Change::Presence,
+        }
+    }
+
+    fn describe(&self, user: &UserId) -> Member {
+        Member {
+            user: user.clone(),
+            status: self.told,
+            text: self.text.clone(),
+            last_active_ms: self.last_active_ms,
+        }
+    }
+}
+
+fn status_of(availability: Availability) -> Status {
+    match availability {
+        Availability::Online => Status::Online,
+        Availability::Away => Status::Away,
+    }
+}

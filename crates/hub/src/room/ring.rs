@@ -1,0 +1,67 @@
+//! The newest events of a room, in memory: what most joins and resumes need.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parlour_protocol::Seq;
+use parlour_protocol::event::Event;
+
+/// Most events kept.
+pub const RING_EVENTS: usize = 256;
+/// Most bytes of text kept.
+const RING_BYTES: usize = 256 * 1024;
+
+/// A gap-free tail of the log that ends at the room's position.
+#[derive(Debug, Default)]
+pub struct Ring {
+    events: VecDeque<Arc<Event>>,
+    bytes: usize,
+}
+
+impl Ring {
+    /// Adds the event that follows the newest one.
+    pub fn push(&mut self, event: Arc<Event>) {
+        self.bytes += text_bytes(&event);
+        self.events.push_back(event);
+        while self.events.len() > RING_EVENTS || self.bytes > RING_BYTES && self.events.len() > 1 {
+            if let Some(oldest) = self.events.pop_front() {
+                self.bytes -= text_bytes(&oldest);
+            }
+        }
+    }
+
+    /// Returns the number of events.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether the ring holds all events after `after`, up to the room's position `head`.
+    #[must_use]
+    pub fn covers(&self, after: Seq, head: Seq) -> bool {
+        head.0.saturating_sub(after.0) <= self.events.len() as u64
+    }
+
+    /// Lists the events after `after`, which the ring must cover.
+    pub fn after(&self, after: Seq, head: Seq) -> impl Iterator<Item = &Arc<Event>> {
+        let wanted = head.0.saturating_sub(after.0);
+        let skip = self.events.len().saturating_sub(usize::try_from(wanted).unwrap_or(usize::MAX));
+        self.events.iter().skip(skip)
+    }
+
+    /// Lists all events, newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Arc<Event>> {
+        self.events.iter().rev()
+    }
+}
+
+/// Size of an event's text in bytes, the part of it that varies.
+#[must_use]
+pub fn text_bytes(event: &Event) -> usize {
+    match event {
+        Event::Message(message) => message.text.len(),
+        Event::Private(message) => message.text.len(),
+        _ => 0,
+    }
+}

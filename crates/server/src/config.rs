@@ -1,0 +1,110 @@
+//! The checked configuration. `raw` reads it from TOML, environment and flags.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that an operator can decide, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Development mode: anonymous users, loopback only.
+    pub dev: bool,
+    /// Address of clients.
+    pub listen: SocketAddr,
+    /// Address of metrics, health and administration.
+    pub admin_listen: SocketAddr,
+    /// Where the embedded store keeps its files; `None` keeps everything in memory.
+    pub data_dir: Option<PathBuf>,
+    /// Number of shards; one per core unless told.
+    pub shards: usize,
+    /// Who may connect.
+    pub access: Access,
+    /// Sizes and counts.
+    pub limits: Limits,
+    /// Deadlines and intervals.
+    pub timeouts: Timeouts,
+    /// Rules of rooms by name pattern; the first match counts.
+    pub rooms: Vec<RoomRule>,
+    /// Whether permessage-deflate is offered.
+    pub compression: bool,
+}
+
+/// Who may connect.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Whether `user=` in the URL or in `hello` is taken as identity.
+    pub anonymous: bool,
+    /// Whether `token=` in the URL is read.
+    pub token_in_query: bool,
+    /// Origins whose pages may connect, exact.
+    pub origins: Vec<String>,
+    /// Whether pages of any loopback origin may connect (development).
+    pub loopback_origins: bool,
+    /// Host names that this server answers to; empty means any.
+    pub hosts: Vec<String>,
+}
+
+/// Sizes and counts.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest message, in bytes after reassembly and decompression.
+    pub message_bytes: usize,
+    /// Most fragments of a message.
+    pub fragments: u32,
+    /// Most bytes that wait for one slow client.
+    pub outbox_bytes: usize,
+    /// Most rooms of one connection.
+    pub rooms_per_connection: usize,
+    /// Most users in one room.
+    pub members_per_room: usize,
+    /// Rooms with more users than this give no join, leave, typing and presence notices.
+    pub notice_members: usize,
+    /// Commands per second in the long run, per connection and per user; 0 means no limit.
+    pub rate_per_s: u32,
+    /// Commands at once.
+    pub burst: u32,
+    /// Most connections of this node.
+    pub connections: usize,
+    /// Most connections of one address (an IPv6 /64 counts as one).
+    pub connections_per_address: usize,
+    /// Most connections of one user.
+    pub connections_per_user: usize,
+    /// Most messages replayed by a join or listed in a page.
+    pub history: u32,
+    /// Most messages that wait for the store.
+    pub commit_queue: usize,
+    /// Most bytes of messages that wait for the store.
+    pub commit_queue_bytes: usize,
+}
+
+/// Deadlines and intervals.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// From the first byte to the end of the upgrade.
+    pub handshake: Duration,
+    /// From the upgrade to `hello`.
+    pub hello: Duration,
+    /// From the first to the last fragment of a message.
+    pub message: Duration,
+    /// Between two pings, less a jitter of up to a tenth.
+    pub ping: Duration,
+    /// From a ping to any sign of life.
+    pub pong: Duration,
+    /// Without progress of a blocked socket.
+    pub stall: Duration,
+    /// How long a lost connection may come back without a notice.
+    pub grace: Duration,
+    /// From the signal to the first close, while `/readyz` says 503.
+    pub drain_notice: Duration,
+    /// Over which the closes are spread.
+    pub drain_spread: Duration,
+}
+
+/// Rules of the rooms whose name matches a pattern.
+#[derive(Debug, Clone)]
+pub struct RoomRule {
+    /// A name, or a prefix followed by `*`.
+    pub pattern: String,
+    /// Whether messages are stored before they are broadcast.
+    pub durable: bool,
+}
