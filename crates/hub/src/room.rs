@@ -19,7 +19,7 @@ mod history;
 mod join;
 pub mod members;
 pub mod ring;
-mod typing;
+pub mod typing;
 
 use members::{Change, Members};
 use ring::Ring;

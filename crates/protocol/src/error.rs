@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 
-
 /// Declares [`ErrorCode`] and everything that is known of each row.
 macro_rules! error_table {
     ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $word:literal, $retry:ident, $http:literal, $close:expr;)+) => {

@@ -391,4 +391,3 @@ pub struct GoAway {
     /// When to come back.
     pub reconnect: Window,
 }
-

@@ -226,7 +226,9 @@ mod tests {
         for good in ["general", "live:EURUSD", "a b", "größe", "日本", &"x".repeat(128)] {
             assert!(RoomName::parse(good).is_ok(), "{good:?}");
         }
-        for bad in ["", "a\0", "a\nb", "*", "a*", "\u{202e}x", "e\u{301}", "@a,b", " a", "a ", &"x".repeat(129)] {
+        for bad in
+            ["", "a\0", "a\nb", "*", "a*", "\u{202e}x", "e\u{301}", "@a,b", " a", "a ", &"x".repeat(129)]
+        {
             assert_eq!(RoomName::parse(bad), Err(NameError::Invalid(ROOM_RULE)), "{bad:?}");
         }
     }
