@@ -26,16 +26,12 @@
 //! thread.
 //!
 //! Where to read next: `header` (the first bytes of a frame), `decoder` (the journey of the input),
-//! `pending` (what is kept of an incomplete message), [`encode`], [`handshake`], and with the
-//! feature `client` the one async part, [`client`](crate::client).
+//! `pending` (what is kept of an incomplete message), [`encode`], [`handshake`].
 
 pub mod close;
 pub mod encode;
 pub mod handshake;
 pub mod mask;
-
-#[cfg(feature = "client")]
-pub mod client;
 
 mod decoder;
 mod deflate;
