@@ -1,9 +1,10 @@
 //! Where rooms are kept. A store orders; it assigns positions inside the commit.
 //!
-//! Every implementation passes the contract suite in `tests/store.rs`. Only this module's children
+//! Every implementation passes the contract suite in `tests/it/store.rs`. Only this module's children
 //! know SQL.
 
 use std::fmt;
+use std::ops::Range;
 use std::pin::Pin;
 
 pub use parlour_hub::effect::Document;
@@ -59,6 +60,26 @@ pub enum Span {
     After(Seq),
     /// Older than this one, the newest of them.
     Before(Seq),
+}
+
+impl Span {
+    /// Returns the numbers of the records that a read of at most `limit` answers with, in a log
+    /// with these ends.
+    #[must_use]
+    pub fn within(self, ends: Head, limit: u32) -> Range<u64> {
+        let oldest = ends.floor.0.saturating_add(1);
+        let end = ends.head.0.saturating_add(1).max(oldest);
+        match self {
+            Self::After(seq) => {
+                let start = seq.0.saturating_add(1).clamp(oldest, end);
+                start..end.min(start.saturating_add(limit.into()))
+            }
+            Self::Before(seq) => {
+                let end = seq.0.clamp(oldest, end);
+                end.saturating_sub(limit.into()).max(oldest)..end
+            }
+        }
+    }
 }
 
 /// The cid of a draft was used for another message.

@@ -1,1 +1,276 @@
-//! stub
+//! The embedded store: one SQLite file, one thread that writes, two that read.
+//!
+//! Every acknowledged record is on the disk (`synchronous = FULL`); the cost of that is shared by
+//! all that wait for the same commit. The directory belongs to one process at a time.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use parlour_hub::log::{Draft, Head, Record, Stored};
+use parlour_protocol::{RoomName, Seq};
+use tokio::sync::oneshot;
+
+use super::{Conflict, Document, Pending, Span, Store, StoreError};
+use job::{Job, Work};
+use queue::{Bounds, Queue};
+use reader::{Query, Readers, Reply};
+use writer::Writer;
+
+mod append;
+mod checksum;
+mod fault;
+mod job;
+mod queue;
+mod reader;
+mod schema;
+mod writer;
+
+/// The database, inside the data directory. SQLite puts `-wal` and `-shm` beside it.
+const DATABASE: &str = "parlour.db";
+/// Locked by the process that owns the directory. The file stays; only the lock counts.
+const LOCK: &str = "parlour.lock";
+/// One read of 50 records takes some 20 µs: two threads are for the slow ones.
+const READERS: usize = 2;
+
+/// The bounds of a [`SqliteStore`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Most requests that wait for the writer, and most that wait for the readers. Default 1,000.
+    pub queue_count: usize,
+    /// Most bytes that wait for the writer. Default 16 MiB.
+    pub queue_bytes: usize,
+    /// Largest database file in bytes, without the write-ahead log (up to 64 MiB more); beyond it
+    /// writes answer [`StoreError::Full`]. Default: as large as the disk.
+    pub max_bytes: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { queue_count: 1_000, queue_bytes: 16 << 20, max_bytes: None }
+    }
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory or one of its files cannot be created or opened.
+    #[error("cannot use {path}: {source}; the data directory must exist or be creatable, and be writable")]
+    Directory {
+        /// The directory or the file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Another process owns the directory.
+    #[error("{path} is locked by another process; stop that one, or choose another data directory")]
+    Locked {
+        /// The file that is locked.
+        path: PathBuf,
+    },
+    /// SQLite cannot open, migrate or verify the database.
+    #[error("cannot use the database {path}: {source}; if it is damaged, restore a backup")]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// Commits would not survive the loss of power.
+    #[error(
+        "commits to {path} are not durable (journal_mode={mode}, synchronous={synchronous}); put \
+         the data directory on a local disk"
+    )]
+    NotDurable {
+        /// The database.
+        path: PathBuf,
+        /// `PRAGMA journal_mode`, which must be `wal`.
+        mode: String,
+        /// `PRAGMA synchronous`, which must be at least 2.
+        synchronous: i64,
+    },
+    /// A newer program has written the database.
+    #[error(
+        "{path} has schema {found}, and this program knows up to {known}; start the newer program, \
+         or restore a backup from before the upgrade"
+    )]
+    NewerSchema {
+        /// The database.
+        path: PathBuf,
+        /// The version in the database.
+        found: u32,
+        /// The newest version that this program knows.
+        known: u32,
+    },
+    /// The operating system refused a thread.
+    #[error("cannot start a thread for the database: {0}")]
+    Thread(io::Error),
+}
+
+/// A [`Store`] in one SQLite file.
+///
+/// Dropping it waits until all that was asked for is answered, and closes the database in order.
+pub struct SqliteStore {
+    path: PathBuf,
+    writes: Arc<Queue<Job>>,
+    reads: Arc<Queue<Query>>,
+    writer: Option<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
+    /// Released last, when nobody touches the file any more.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens or creates `parlour.db` in `dir`, with the default [`Options`].
+    ///
+    /// Blocks while it reads the log of a process that was killed.
+    ///
+    /// # Errors
+    /// Any [`OpenError`]; each names the path and the remedy.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        Self::open_with(dir, &Options::default())
+    }
+
+    /// Opens or creates `parlour.db` in `dir`.
+    ///
+    /// # Errors
+    /// Any [`OpenError`]; each names the path and the remedy.
+    pub fn open_with(dir: &Path, options: &Options) -> Result<Self, OpenError> {
+        let lock = own(dir)?;
+        let path = dir.join(DATABASE);
+        create(&path).map_err(|source| OpenError::Directory { path: path.clone(), source })?;
+        let connection = schema::open_writer(&path, options.max_bytes)?;
+        let connections = Readers::open(&path, READERS)
+            .map_err(|source| OpenError::Sqlite { path: path.clone(), source })?;
+        let connections = Arc::new(connections);
+        let bounds = Bounds { count: options.queue_count, bytes: options.queue_bytes };
+        let mut store = Self {
+            writes: Arc::new(Queue::new(bounds)),
+            reads: Arc::new(Queue::new(bounds)),
+            writer: None,
+            readers: Vec::new(),
+            _lock: lock,
+            path,
+        };
+        store.start_readers(&connections)?;
+        let queue = Arc::clone(&store.writes);
+        let writer = Writer::new(store.path.clone(), options.max_bytes, queue, connections, connection);
+        store.writer = Some(spawn("parlour-write", || writer.run())?);
+        Ok(store)
+    }
+
+    fn start_readers(&mut self, connections: &Arc<Readers>) -> Result<(), OpenError> {
+        for index in 0..READERS {
+            let (connections, queue) = (Arc::clone(connections), Arc::clone(&self.reads));
+            let run = move || reader::run(&connections, index, &queue);
+            self.readers.push(spawn("parlour-read", run)?);
+        }
+        Ok(())
+    }
+
+    /// Asks the writer. The work is in the queue when this returns, whoever drops the future.
+    fn write(&self, work: Work) -> Pending<'_, Vec<Result<Stored, Conflict>>> {
+        let (reply, answer) = oneshot::channel();
+        let bytes = work.bytes();
+        let queued = self.writes.push(Job { work, reply }, bytes);
+        Box::pin(async move {
+            queued.map_err(|_| StoreError::Unavailable)?;
+            // The writer ended without an answer: it may have been in the middle of a commit.
+            answer.await.unwrap_or(Err(StoreError::Indeterminate))
+        })
+    }
+
+    fn ask<T: Send + 'static>(&self, query: impl FnOnce(Reply<T>) -> Query) -> Pending<'_, T> {
+        let (reply, answer) = oneshot::channel();
+        let queued = self.reads.push(query(reply), 0);
+        Box::pin(async move {
+            queued.map_err(|_| StoreError::Unavailable)?;
+            answer.await.unwrap_or(Err(StoreError::Unavailable))
+        })
+    }
+}
+
+impl Store for SqliteStore {
+    fn open(&self, room: RoomName, tail: u32) -> Pending<'_, Option<(Head, Vec<Record>)>> {
+        self.ask(|reply| Query::Open { room, tail, reply })
+    }
+
+    fn append(&self, batch: Vec<Draft>) -> Pending<'_, Vec<Result<Stored, Conflict>>> {
+        self.write(Work::Append(batch))
+    }
+
+    fn read(&self, room: RoomName, span: Span, limit: u32) -> Pending<'_, Vec<Record>> {
+        self.ask(|reply| Query::Read { room, span, limit, reply })
+    }
+
+    fn trim(&self, room: RoomName, upto: Seq) -> Pending<'_, ()> {
+        let done = self.write(Work::Trim(room, upto));
+        Box::pin(async { done.await.map(drop) })
+    }
+
+    fn put(&self, documents: Vec<Document>) -> Pending<'_, ()> {
+        let done = self.write(Work::Put(documents));
+        Box::pin(async { done.await.map(drop) })
+    }
+
+    fn documents(&self, prefix: String, limit: u32) -> Pending<'_, Vec<Document>> {
+        self.ask(|reply| Query::Documents { prefix, limit, reply })
+    }
+
+    fn check(&self) -> Pending<'_, ()> {
+        let done = self.write(Work::Check);
+        Box::pin(async { done.await.map(drop) })
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.reads.close();
+        for reader in self.readers.drain(..) {
+            join(reader);
+        }
+        self.writes.close();
+        if let Some(writer) = self.writer.take() {
+            join(writer);
+        }
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Creates the directory and takes its lock, which the process holds while the file is open.
+fn own(dir: &Path) -> Result<File, OpenError> {
+    fs::create_dir_all(dir).map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
+    let path = dir.join(LOCK);
+    match create(&path).map(|file| (file.try_lock(), file)) {
+        Ok((Ok(()), file)) => Ok(file),
+        Ok((Err(TryLockError::WouldBlock), _)) => Err(OpenError::Locked { path }),
+        Ok((Err(TryLockError::Error(source)), _)) | Err(source) => Err(OpenError::Directory { path, source }),
+    }
+}
+
+/// Opens a file that only its owner may read; SQLite gives its own files the same mode.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).map_err(OpenError::Thread)
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a thread of the database ended by a panic");
+    }
+}
