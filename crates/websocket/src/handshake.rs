@@ -1,6 +1,7 @@
 //! The opening handshake (RFC 6455 section 4) without its transport: keys, extensions, and the
 //! client's side as text.
 
+pub mod client;
 pub mod deflate;
 mod extensions;
 
@@ -19,6 +20,11 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// ```
 pub fn accept_key(key: &str) -> String {
     BASE64_STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+}
+
+/// Returns the `Sec-WebSocket-Key` of 16 random bytes (section 4.1).
+pub fn key(nonce: [u8; 16]) -> String {
+    BASE64_STANDARD.encode(nonce)
 }
 
 /// Tells whether `key` is 16 bytes in base64, as a `Sec-WebSocket-Key` must be (section 4.1).

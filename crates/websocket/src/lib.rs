@@ -26,12 +26,16 @@
 //! thread.
 //!
 //! Where to read next: `header` (the first bytes of a frame), `decoder` (the journey of the input),
-//! `pending` (what is kept of an incomplete message), [`encode`], [`handshake`].
+//! `pending` (what is kept of an incomplete message), [`encode`], [`handshake`]; the
+//! feature `client` adds the one async part, a stream for clients.
 
 pub mod close;
 pub mod encode;
 pub mod handshake;
 pub mod mask;
+
+#[cfg(feature = "client")]
+pub mod client;
 
 mod decoder;
 mod deflate;
