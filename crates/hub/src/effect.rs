@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parlour_protocol::command::HistoryQuery;
 use parlour_protocol::event::{Event, Joined, Reply};
-use parlour_protocol::{RoomName, Seq, UserId};
+use parlour_protocol::{Refusal, RoomName, Seq, UserId};
 
 use crate::input::{Caller, ConnId};
 use crate::log::Draft;
@@ -20,8 +20,8 @@ pub enum Effect {
     /// Events that are broadcast after this effect reach the connection; earlier ones are in the
     /// replay. That is the whole seam between history and live.
     Attach { to: ConnId, room: RoomName, joined: Box<Joined>, request: Caller, replay: Vec<Arc<Event>> },
-    /// Takes a connection off the room's list and tells it `left`.
-    Detach { from: ConnId, room: RoomName, request: Caller },
+    /// Takes a connection off the room's list and tells it `left`, or why it could not enter.
+    Detach { from: ConnId, room: RoomName, request: Caller, refusal: Option<Refusal> },
     /// Tells every connection on the room's list.
     Broadcast { room: RoomName, shards: ShardSet, event: Arc<Event> },
     /// Tells every connection of the participants of a private conversation.

@@ -1,14 +1,14 @@
 //! The rooms of one shard.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
-use hashbrown::HashMap;
 use parlour_protocol::event::{Event, Reply};
 use parlour_protocol::{ErrorCode, Refusal, RoomName};
 
 use crate::effect::{Effect, StoreRequest};
 use crate::input::{Caller, Input, Now, Opened};
+use crate::room::join::turn_away;
 use crate::room::ring::RING_EVENTS;
 use crate::room::{Room, Scene};
 use crate::rules::Rules;
@@ -56,7 +56,7 @@ impl Hub {
                 waiting.push(input)
             }
             (Some(Slot::Opening(waiting)), input) if waiting.len() < WAITING => waiting.push(input),
-            (Some(Slot::Opening(_)), input) => refuse(input, ErrorCode::Overloaded, out),
+            (Some(Slot::Opening(_)), input) => refuse(name, input, ErrorCode::Overloaded, out),
             // Nobody is in a room that is not in memory.
             (None, Input::Detach { .. } | Input::Opened(_)) => {}
             (None, input) => {
@@ -107,7 +107,7 @@ impl Hub {
             return;
         };
         if let Err(code) = opened.log {
-            waiting.into_iter().for_each(|input| refuse(input, code, out));
+            waiting.into_iter().for_each(|input| refuse(name, input, code, out));
             return;
         }
         let mut room = Box::new(Room::open(name.clone(), self.rules.is_durable(name), opened));
@@ -136,10 +136,11 @@ impl Hub {
 }
 
 /// Answers an input that cannot be handled because its room cannot be opened.
-fn refuse(input: Input, code: ErrorCode, out: &mut Vec<Effect>) {
+fn refuse(room: &RoomName, input: Input, code: ErrorCode, out: &mut Vec<Effect>) {
+    let refusal = Refusal::retry_after(code, 1_000);
     let caller: Caller = match input {
-        Input::Join { caller, .. }
-        | Input::Publish { caller, .. }
+        Input::Join { caller, .. } => return turn_away(room, caller, refusal, out),
+        Input::Publish { caller, .. }
         | Input::Members { caller }
         | Input::History { caller, .. }
         | Input::Read { caller, .. }
@@ -152,7 +153,6 @@ fn refuse(input: Input, code: ErrorCode, out: &mut Vec<Effect>) {
         | Input::Appended { .. }
         | Input::Fetched { .. } => return,
     };
-    let refusal = Refusal::retry_after(code, 1_000);
     out.push(Effect::Send {
         to: caller.conn,
         reply: Reply { id: caller.request, event: Event::Error(refusal) },

@@ -16,7 +16,7 @@ use crate::log::{Draft, Record, Stored};
 use crate::rules::Rules;
 
 mod history;
-mod join;
+pub(crate) mod join;
 pub mod members;
 pub mod ring;
 pub mod typing;
@@ -272,7 +272,7 @@ impl Room {
 
     fn leave(&mut self, scene: Scene<'_>, caller: Caller, out: &mut Vec<Effect>) {
         let Caller { conn, user, .. } = caller.clone();
-        out.push(Effect::Detach { from: conn, room: self.name.clone(), request: caller });
+        out.push(Effect::Detach { from: conn, room: self.name.clone(), request: caller, refusal: None });
         self.remove(scene, &user, conn, Ending::Deliberate, out);
     }
 

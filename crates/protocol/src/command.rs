@@ -213,3 +213,11 @@ pub struct Read {
     /// The last message that was read.
     pub seq: Seq,
 }
+
+impl SetPresence {
+    /// The presence of somebody who has said nothing about it.
+    #[must_use]
+    pub fn online() -> Self {
+        Self { status: Availability::Online, text: None }
+    }
+}

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use parlour_protocol::command::SetPresence;
 use parlour_protocol::event::{Event, Joined, Unrecovered};
-use parlour_protocol::{ErrorCode, Position, Refusal, Seq, limits};
+use parlour_protocol::{ErrorCode, Position, Refusal, RoomName, Seq, limits};
 
 use super::members::Change;
 use super::ring::text_bytes;
-use super::{Room, Scene, kind, refuse, store_refusal};
+use super::{Room, Scene, kind, store_refusal};
 use crate::effect::{Effect, Replay, StoreRequest, Ticket};
 use crate::input::{Caller, Ending};
 use crate::log::Record;
@@ -29,7 +29,7 @@ impl Room {
         out: &mut Vec<Effect>,
     ) {
         if let Err(refusal) = self.may_join(scene, &caller) {
-            return refuse(&caller, refusal, out);
+            return turn_away(&self.name, caller, refusal, out);
         }
         let change = self.members.join(&caller.user, caller.conn, presence, scene.now.wall_ms);
         // The newcomer is not attached yet, so the notice goes to the others.
@@ -113,7 +113,7 @@ impl Room {
                 // Not an empty history: the client must know that it has not seen the room (P14).
                 let Caller { conn, ref user, .. } = replay.caller;
                 self.remove(scene, user, conn, Ending::Deliberate, out);
-                return refuse(&replay.caller, store_refusal(code), out);
+                return turn_away(&self.name, replay.caller, store_refusal(code), out);
             }
         };
         for record in records {
@@ -159,6 +159,12 @@ impl Room {
         let request = StoreRequest::After { after, limit, ticket };
         out.push(Effect::Store { room: self.name.clone(), request });
     }
+}
+
+/// Tells a connection that it could not enter.
+pub(crate) fn turn_away(room: &RoomName, caller: Caller, refusal: Refusal, out: &mut Vec<Effect>) {
+    let (from, room) = (caller.conn, room.clone());
+    out.push(Effect::Detach { from, room, request: caller, refusal: Some(refusal) });
 }
 
 /// Counts the newest events whose text fits into one replay.

@@ -1,9 +1,8 @@
 //! Who is in a room: users, their connections, and those who may come back.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use compact_str::CompactString;
-use hashbrown::HashMap;
 use parlour_protocol::UserId;
 use parlour_protocol::command::{Availability, SetPresence};
 use parlour_protocol::event::{Member, Status};

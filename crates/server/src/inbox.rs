@@ -1,0 +1,113 @@
+//! The mail between threads: the only way into a shard.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use parlour_hub::{ConnId, Effect, Input};
+use parlour_protocol::event::{Event, RoomSummary};
+use parlour_protocol::{RequestId, RoomName};
+use tokio::sync::Notify;
+
+use crate::admission::Permit;
+
+/// Mails that may wait before a node refuses new work with `overloaded`.
+const CROWDED: usize = 50_000;
+
+/// What can wake a shard from outside.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each variant's text names its fields")]
+pub enum Mail {
+    /// A new connection, before its first byte.
+    Accepted { stream: std::net::TcpStream, peer: SocketAddr, permit: Permit },
+    /// Something happens to a room whose home is this shard.
+    Input { room: RoomName, input: Input },
+    /// A room of another shard wants something done for connections of this one.
+    Effect(Effect),
+    /// An event for the members here of a room of another shard.
+    Broadcast { room: RoomName, event: Arc<Event> },
+    /// A connection asks every shard for its rooms.
+    ListRooms(Arc<RoomList>),
+    /// The private conversations of a user who has just come.
+    Conversations { conn: ConnId, cursors: Vec<(RoomName, parlour_protocol::Seq)> },
+    /// The node is shutting down: close connections over this time.
+    Drain { spread_ms: u64 },
+    /// The thread ends after this turn.
+    Stop,
+}
+
+/// An answer to `rooms` that the shards fill in one after another.
+#[derive(Debug)]
+pub struct RoomList {
+    /// Who asked.
+    pub conn: ConnId,
+    /// The request to answer.
+    pub request: Option<RequestId>,
+    /// What has been collected.
+    pub rooms: Mutex<Vec<RoomSummary>>,
+    /// Shards that have not answered yet.
+    pub missing: AtomicUsize,
+}
+
+/// A queue into one shard.
+///
+/// Its length is bounded where work enters: a shard refuses commands while an inbox is crowded
+/// ([`Inbox::is_crowded`]). What is on its way then (answers, departures, committed events) is
+/// bounded by the connections and by the commit queue, and is never dropped.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    queue: Mutex<Vec<Mail>>,
+    length: AtomicUsize,
+    arrived: Notify,
+}
+
+impl Inbox {
+    /// Adds a mail and wakes the shard.
+    pub fn post(&self, mail: Mail) {
+        self.post_all([mail]);
+    }
+
+    /// Adds several mails and wakes the shard once.
+    pub fn post_all(&self, mails: impl IntoIterator<Item = Mail>) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.extend(mails);
+        self.length.store(queue.len(), Ordering::Relaxed);
+        drop(queue);
+        self.arrived.notify_one();
+    }
+
+    /// Wakes the shard for work of its own.
+    pub fn wake(&self) {
+        self.arrived.notify_one();
+    }
+
+    /// Waits until something was posted or the shard was woken.
+    pub async fn arrival(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Moves all mail into `into`, which is empty, in the order of posting.
+    pub fn take(&self, into: &mut Vec<Mail>) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut *queue, into);
+        self.length.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether so much waits that no new work should be accepted for this shard.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.length.load(Ordering::Relaxed) >= CROWDED
+    }
+
+    /// Returns how many mails wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.length.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,125 @@
+//! What the threads of a node share.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlour_hub::rules::{Pattern, Rules};
+use parlour_hub::session::{Permissions, Rates};
+use parlour_protocol::command::Hello;
+use parlour_protocol::event::Window;
+use parlour_protocol::{ErrorCode, Refusal, RoomName, UserId, limits};
+
+use crate::clock::Clock;
+use crate::commit::{CommitQueue, error_code};
+use crate::config::{Config, Timeouts};
+use crate::documents::DocumentQueue;
+use crate::http::Shell;
+use crate::inbox::{Inbox, Mail};
+use crate::metrics::Metrics;
+use crate::store::{Store, StoreError};
+
+/// One running server.
+#[derive(Debug)]
+pub struct Node {
+    /// The checked configuration.
+    pub config: Arc<Config>,
+    /// The only clock.
+    pub clock: Clock,
+    /// Counters of all shards.
+    pub metrics: Arc<Metrics>,
+    /// Where rooms are kept.
+    pub store: Box<dyn Store>,
+    /// The way of messages to the store.
+    pub commits: CommitQueue,
+    /// The way of small documents to the store.
+    pub documents: DocumentQueue,
+    /// The way into each shard.
+    pub inboxes: Vec<Arc<Inbox>>,
+    /// What HTTP needs.
+    pub shell: Arc<Shell>,
+    /// The rates that sessions obey.
+    pub rates: Rates,
+    /// What users may do.
+    pub permissions: Permissions,
+    /// The limits of frames and messages.
+    pub frame_limits: parlour_websocket::Limits,
+    /// Whether messages are sent back instead of being carried out (conformance suites).
+    pub is_echo: bool,
+}
+
+impl Node {
+    /// Returns the shard that a room lives on.
+    #[must_use]
+    pub fn home(&self, room: &RoomName) -> usize {
+        if self.inboxes.len() == 1 {
+            return 0;
+        }
+        let mut hasher = DefaultHasher::new();
+        room.hash(&mut hasher);
+        let shards = self.inboxes.len() as u64;
+        usize::try_from(hasher.finish() % shards).unwrap_or(0)
+    }
+
+    /// Posts the result of an errand of shard `from`: to the room's home, or back.
+    pub fn route(&self, from: u16, mail: Mail) {
+        let to = match &mail {
+            Mail::Input { room, .. } => self.home(room),
+            _ => usize::from(from),
+        };
+        self.inboxes[to].post(mail);
+    }
+
+    /// Returns the rules of rooms.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        let patterns = self.config.rooms.iter();
+        Rules {
+            grace_ms: self.timeout_ms(|timeouts| timeouts.grace),
+            typing_ms: limits::TYPING_MS,
+            members_per_room: self.config.limits.members_per_room,
+            notice_members: self.config.limits.notice_members,
+            history: self.config.limits.history,
+            patterns: patterns
+                .map(|rule| Pattern { pattern: rule.pattern.clone(), durable: rule.durable })
+                .collect(),
+        }
+    }
+
+    /// Returns one of the timeouts in milliseconds.
+    #[must_use]
+    pub fn timeout_ms(&self, which: impl FnOnce(&Timeouts) -> Duration) -> u64 {
+        u64::try_from(which(&self.config.timeouts).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Returns when clients should come back after a loss: later the more there are, so that a
+    /// thousand per second arrive.
+    #[must_use]
+    pub fn reconnect_window(&self) -> Window {
+        let connections = self.metrics.connections();
+        let max_ms = u32::try_from(connections).unwrap_or(u32::MAX).clamp(1_000, 60_000);
+        Window { min_ms: 100, max_ms }
+    }
+
+    /// Returns the reason of the close frame at shutdown: a word and when to come back.
+    #[must_use]
+    pub fn restart_reason(&self) -> String {
+        let Window { min_ms, max_ms } = self.reconnect_window();
+        format!("{} reconnect in {min_ms}-{max_ms} ms", ErrorCode::Restart.word())
+    }
+
+    /// Decides who says hello.
+    ///
+    /// # Errors
+    /// The refusal that ends the connection.
+    pub fn verify_hello(&self, hello: &Hello) -> Result<UserId, Refusal> {
+        self.shell.verify(hello.token.as_deref(), hello.user.as_ref())
+    }
+
+    /// Logs and counts a failure of the store, and returns what clients are told.
+    pub fn note_store_error(&self, error: StoreError) -> ErrorCode {
+        self.metrics.store_error(error);
+        tracing::warn!(%error, "the store failed");
+        error_code(error)
+    }
+}

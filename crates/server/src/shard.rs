@@ -1,0 +1,164 @@
+//! A shard: one thread, one runtime, the connections and rooms that live on it.
+//!
+//! Everything here is single-threaded; the only way in from other threads is the [`crate::inbox`].
+//! A turn is: read the sockets that are readable, carry out their commands, take the mail, then
+//! write what has gathered, once per socket.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use parlour_hub::{ConnId, Effect, Hub, Input, Now};
+use parlour_protocol::{RoomName, UserId};
+use parlour_websocket::{Deflater, Inflater};
+use slab::Slab;
+
+use crate::inbox::Mail;
+use crate::metrics::ShardMetrics;
+use crate::node::Node;
+use crate::upgrade::Upgraded;
+
+mod adopt;
+mod carry;
+mod commands;
+mod connection;
+mod deadlines;
+mod ending;
+mod fanout;
+mod flush;
+mod outbox;
+mod read;
+mod run;
+mod send;
+mod wheel;
+
+use connection::Connection;
+use fanout::{Batch, Fanout};
+use wheel::{Entry, Wheel};
+
+pub use ending::Reason;
+pub use run::{spawn, ShardThread};
+
+/// How tasks of a shard share its state. Never borrowed across an await.
+type ShardRef = Rc<RefCell<Shard>>;
+
+/// The state of a shard.
+pub struct Shard {
+    id: u16,
+    node: Arc<Node>,
+    metrics: Arc<ShardMetrics>,
+    now: Now,
+    hub: Hub,
+    connections: Slab<Connection>,
+    next_generation: u32,
+    /// Connections of each user on this shard.
+    users: HashMap<UserId, Vec<u32>>,
+    fanout: Fanout,
+    /// Connections with messages of their own to write at the end of the turn.
+    dirty: Vec<u32>,
+    wheel: Wheel,
+    codec: Codec,
+    scratch: Scratch,
+    /// Work that needs the runtime; started by the turn.
+    errands: Vec<Errand>,
+    drain_spread_ms: Option<u64>,
+}
+
+/// Compression state and the read buffer, shared by all connections.
+struct Codec {
+    inflater: Inflater,
+    deflater: Deflater,
+    read_buffer: Vec<u8>,
+}
+
+/// Buffers that are empty between two steps.
+#[derive(Default)]
+struct Scratch {
+    effects: Vec<Effect>,
+    payload: Vec<u8>,
+    batches: Vec<Batch>,
+    due: Vec<Entry>,
+}
+
+/// Something that has to wait for somebody else.
+type Errand = std::pin::Pin<Box<dyn Future<Output = Mail>>>;
+
+/// Size of the buffer that all connections of a shard read into, in bytes.
+const READ_BUFFER: usize = 64 * 1024;
+/// Compression of outgoing messages: fast, and a window that small memory pays for.
+const DEFLATE: (u32, u8) = (1, 12);
+
+impl Shard {
+    fn new(id: u16, node: Arc<Node>) -> Self {
+        let metrics = node.metrics.shard(usize::from(id));
+        let (level, window_bits) = DEFLATE;
+        Self {
+            id,
+            now: node.clock.now(),
+            hub: Hub::new(node.rules()),
+            metrics,
+            node,
+            connections: Slab::new(),
+            next_generation: 0,
+            users: HashMap::new(),
+            fanout: Fanout::default(),
+            dirty: Vec::new(),
+            wheel: Wheel::new(),
+            codec: Codec {
+                inflater: Inflater::new(),
+                deflater: Deflater::new(level, window_bits),
+                read_buffer: vec![0; READ_BUFFER],
+            },
+            scratch: Scratch::default(),
+            errands: Vec::new(),
+            drain_spread_ms: None,
+        }
+    }
+
+    fn is_current(&self, slot: u32, generation: u32) -> bool {
+        self.connections.get(slot as usize).is_some_and(|connection| connection.generation == generation)
+    }
+
+    fn id_of(&self, slot: u32) -> ConnId {
+        ConnId { shard: self.id, slot, generation: self.connections[slot as usize].generation }
+    }
+
+    /// Finds a connection of this shard that is still the one that was meant.
+    fn slot_of(&self, conn: ConnId) -> Option<u32> {
+        self.is_current(conn.slot, conn.generation).then_some(conn.slot)
+    }
+
+    /// Tells a room that something happened to it.
+    fn dispatch(&mut self, room: &RoomName, input: Input) {
+        let home = self.node.home(room);
+        if home == usize::from(self.id) {
+            self.handle(room, input);
+        } else {
+            self.node.inboxes[home].post(Mail::Input { room: room.clone(), input });
+        }
+    }
+
+    fn handle(&mut self, room: &RoomName, input: Input) {
+        let mut effects = std::mem::take(&mut self.scratch.effects);
+        self.hub.handle(self.now, room, input, &mut effects);
+        self.carry_out(&mut effects);
+        self.scratch.effects = effects;
+    }
+
+    fn poll_connection(&mut self, slot: u32, context: &mut Context<'_>) -> Poll<()> {
+        self.now = self.node.clock.now();
+        let generation = self.connections[slot as usize].generation;
+        self.keep_waker(slot, context);
+        self.read_socket(slot, context);
+        self.resume_writing(slot, context);
+        if self.has_work() {
+            self.node.inboxes[usize::from(self.id)].wake();
+        }
+        match self.is_current(slot, generation) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! From an upgraded socket to a session.
+
+use parlour_hub::Input;
+use parlour_hub::input::Caller;
+use parlour_hub::session::Action;
+use parlour_protocol::command::{Hello, Resume};
+use parlour_protocol::event::{Event, Limits, Reply, Welcome};
+use parlour_protocol::{ErrorCode, Refusal, RequestId, RoomName, UserId, limits};
+use parlour_websocket::{Decoder, Role};
+
+use super::connection::{Connection, Gate, Membership, Phase, Reading, Timing};
+use super::ending::Reason;
+use super::fanout::Variant;
+use super::{Shard, ShardRef};
+use crate::upgrade::{Greeting, Upgraded};
+
+/// Puts an upgraded connection onto its shard and spawns its task.
+pub(super) fn adopt(shard: &ShardRef, upgraded: Upgraded) {
+    let reading = {
+        let mut state = shard.borrow_mut();
+        state.now = state.node.clock.now();
+        let slot = state.insert(upgraded);
+        let generation = state.connections[slot as usize].generation;
+        Reading { shard: shard.clone(), slot, generation }
+    };
+    tokio::task::spawn_local(reading);
+    shard.borrow().node.inboxes[usize::from(shard.borrow().id)].wake();
+}
+
+impl Shard {
+    fn insert(&mut self, upgraded: Upgraded) -> u32 {
+        let Upgraded { stream, mut early, address: _, greeting, permit } = upgraded;
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let variant = Variant { dialect: greeting.dialect, deflate: greeting.deflate };
+        let now_ms = self.now.mono_ms;
+        let hello_ms = self.node.timeout_ms(|timeouts| timeouts.hello);
+        let connection = Connection {
+            generation: self.next_generation,
+            stream,
+            permit,
+            decoder: Decoder::new(Role::Server, greeting.deflate),
+            variant,
+            phase: Phase::Greeting { until_ms: now_ms + hello_ms },
+            user: None,
+            session: parlour_hub::Session::default(),
+            rooms: Vec::new(),
+            outbox: Default::default(),
+            own: Vec::new(),
+            shares: 0,
+            is_dirty: false,
+            in_flight: 0,
+            pings: 0,
+            waker: None,
+            timing: Timing { next_ping_ms: now_ms + self.ping_interval_ms(), check_ms: u64::MAX, ..Timing::default() },
+            extra: None,
+        };
+        let slot = self.connections.insert(connection) as u32;
+        self.metrics.connections.add(1);
+        self.metrics.accepted.add(1);
+        self.check_by(slot, now_ms + hello_ms.min(self.ping_interval_ms()));
+        self.begin(slot, greeting);
+        if !early.is_empty() && self.connections.contains(slot as usize) {
+            self.on_bytes(slot, &mut early);
+        }
+        slot
+    }
+
+    fn begin(&mut self, slot: u32, greeting: Greeting) {
+        if self.node.is_echo {
+            self.connections[slot as usize].phase = Phase::Open;
+        } else if let Some(user) = greeting.user.clone() {
+            self.welcome(slot, user, None, Vec::new(), Some(greeting));
+        } else if greeting.room.is_some() {
+            self.connections[slot as usize].extra().greeting = Some(Box::new(greeting));
+        }
+    }
+
+    /// Answers `hello`.
+    pub(super) fn hello(&mut self, slot: u32, id: Option<RequestId>, hello: Hello) {
+        let identity = match self.node.verify_hello(&hello) {
+            Ok(user) => user,
+            Err(refusal) => {
+                let code = refusal.code;
+                self.refuse(slot, id, refusal);
+                return self.end(slot, Reason::Error(code));
+            }
+        };
+        let connection = &mut self.connections[slot as usize];
+        match &connection.user {
+            Some(user) if *user != identity => self.end(slot, Reason::Error(ErrorCode::IdentityChange)),
+            _ => {
+                let greeting = connection.extra.as_mut().and_then(|extra| extra.greeting.take());
+                self.welcome(slot, identity, id, hello.resume, greeting.map(|greeting| *greeting));
+            }
+        }
+    }
+
+    fn welcome(
+        &mut self,
+        slot: u32,
+        user: UserId,
+        id: Option<RequestId>,
+        resume: Vec<Resume>,
+        greeting: Option<Greeting>,
+    ) {
+        let is_new = self.connections[slot as usize].user.is_none();
+        if is_new && let Err(code) = self.connections[slot as usize].permit.claim_user(&user) {
+            self.refuse(slot, id, code.into());
+            return self.end(slot, Reason::Error(code));
+        }
+        let welcome = self.describe_welcome(&user, &resume);
+        self.send(slot, &Reply { id, event: Event::Welcome(Box::new(welcome)) });
+        if is_new {
+            self.note_user(slot, &user);
+            let connection = &mut self.connections[slot as usize];
+            connection.phase = Phase::Open;
+            connection.user = Some(user.clone());
+            connection.extra().gate = Some(Gate { missing: usize::MAX, ..Gate::default() });
+            self.ask_conversations(slot, &user);
+        }
+        for Resume { room, since } in resume {
+            self.enter(slot, None, room, Some(since), 0);
+        }
+        if let Some(Greeting { room: Some(room), history, .. }) = greeting {
+            self.enter(slot, None, room, None, history);
+        }
+    }
+
+    fn describe_welcome(&self, user: &UserId, resume: &[Resume]) -> Welcome {
+        let config = &self.node.config;
+        Welcome {
+            session: uuid::Uuid::new_v4().to_string().into(),
+            user: user.clone(),
+            server_time_ms: self.now.wall_ms,
+            heartbeat_ms: self.node.timeout_ms(|timeouts| timeouts.ping),
+            limits: Limits {
+                message_bytes: config.limits.message_bytes as u64,
+                rooms: u32::try_from(config.limits.rooms_per_connection).unwrap_or(u32::MAX),
+                rate_per_s: config.limits.rate_per_s,
+                burst: config.limits.burst,
+                history: config.limits.history,
+            },
+            reconnect: self.node.reconnect_window(),
+            dev: config.dev,
+            resuming: resume.iter().map(|resume| resume.room.clone()).collect(),
+        }
+    }
+
+    /// Asks a room to let a connection in.
+    pub(super) fn enter(
+        &mut self,
+        slot: u32,
+        request: Option<RequestId>,
+        room: RoomName,
+        since: Option<parlour_protocol::Position>,
+        history: u32,
+    ) {
+        if let Err(refusal) = self.may_enter(slot, &room) {
+            return self.refuse(slot, request, refusal);
+        }
+        let Some(caller) = self.caller(slot, request) else {
+            return;
+        };
+        let connection = &mut self.connections[slot as usize];
+        if !connection.rooms.iter().any(|membership| membership.room == room) {
+            connection.rooms.push(Membership { room: room.clone(), place: None });
+        }
+        let said = connection.extra.as_ref().and_then(|extra| extra.presence.clone());
+        let presence = said.unwrap_or_else(parlour_protocol::command::SetPresence::online);
+        connection.in_flight += 1;
+        self.dispatch(&room, Input::Join { caller, since, history, presence });
+    }
+
+    fn may_enter(&self, slot: u32, room: &RoomName) -> Result<(), Refusal> {
+        let rooms = &self.connections[slot as usize].rooms;
+        let most = self.node.config.limits.rooms_per_connection.min(limits::ROOMS_PER_CONNECTION);
+        if rooms.len() >= most && !rooms.iter().any(|membership| membership.room == *room) {
+            let rule = format!("a connection may be in {most} rooms; leave one first");
+            return Err(Refusal::because(ErrorCode::LimitExceeded, rule));
+        }
+        self.allow(Action::Join, room)
+    }
+
+    /// Builds who asks, for a connection whose user is known.
+    pub(super) fn caller(&self, slot: u32, request: Option<RequestId>) -> Option<Caller> {
+        let user = self.connections[slot as usize].user.clone()?;
+        Some(Caller { conn: self.id_of(slot), user, request })
+    }
+}

@@ -1,0 +1,150 @@
+//! One connection: its socket, its state, and the small future that reads it.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parlour_hub::Session;
+use parlour_protocol::command::SetPresence;
+use parlour_protocol::event::Event;
+use parlour_protocol::{RoomName, Seq, UserId};
+use parlour_websocket::Decoder;
+use tokio::net::TcpStream;
+
+use super::fanout::{Place, Variant};
+use super::outbox::Outbox;
+use super::ShardRef;
+use crate::admission::Permit;
+use crate::upgrade::Greeting;
+
+/// What a shard keeps of a connection. Buffers exist only while something is incomplete or blocked.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) generation: u32,
+    pub(super) stream: TcpStream,
+    pub(super) permit: Permit,
+    pub(super) decoder: Decoder,
+    pub(super) variant: Variant,
+    pub(super) phase: Phase,
+    pub(super) user: Option<UserId>,
+    pub(super) session: Session,
+    pub(super) rooms: Vec<Membership>,
+    pub(super) outbox: Outbox,
+    /// Messages of this turn for this connection alone.
+    pub(super) own: Vec<u8>,
+    /// Buffers of this turn that this connection gets.
+    pub(super) shares: u16,
+    pub(super) is_dirty: bool,
+    /// Requests that a room has not answered yet.
+    pub(super) in_flight: u16,
+    pub(super) pings: u16,
+    pub(super) waker: Option<Waker>,
+    pub(super) timing: Timing,
+    /// Rare state, boxed so that an idle connection does not pay for it.
+    pub(super) extra: Option<Box<Extra>>,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Upgraded; `hello` must come by the deadline.
+    Greeting { until_ms: u64 },
+    /// The user is known.
+    Open,
+    /// A close frame is on its way; the peer's is awaited until the deadline.
+    Closing { until_ms: u64 },
+    /// The peer's close frame was answered; the connection ends when all is written.
+    Closed { until_ms: u64 },
+}
+
+/// Moments in milliseconds on the shard's clock.
+#[derive(Debug, Default)]
+pub(super) struct Timing {
+    /// When the wheel looks at this connection next.
+    pub(super) check_ms: u64,
+    pub(super) next_ping_ms: u64,
+    /// When an unanswered ping was sent.
+    pub(super) pinged_ms: Option<u64>,
+    /// When the first part of an unfinished message came.
+    pub(super) message_since_ms: Option<u64>,
+    /// When to close while the node drains.
+    pub(super) drain_ms: Option<u64>,
+    pub(super) pings_since_ms: u64,
+}
+
+/// A room that the connection is in or enters.
+#[derive(Debug)]
+pub(super) struct Membership {
+    pub(super) room: RoomName,
+    /// Its place on the room's list, once it is attached.
+    pub(super) place: Option<Place>,
+}
+
+/// State that few connections have.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    /// What a room needs to know when the connection enters.
+    pub(super) presence: Option<SetPresence>,
+    /// The room to enter after `hello`.
+    pub(super) greeting: Option<Box<Greeting>>,
+    /// Private messages held back until the unread ones have been sent.
+    pub(super) gate: Option<Gate>,
+}
+
+/// Keeps the order of private messages while a user's unread ones are being read.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    /// Conversations whose unread messages have not come yet.
+    pub(super) missing: usize,
+    /// Up to where each conversation has been sent.
+    pub(super) sent: Vec<(RoomName, Seq)>,
+    /// Events that came live in between.
+    pub(super) held: Vec<Arc<Event>>,
+}
+
+impl Connection {
+    /// Whether commands are still carried out.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Greeting { .. } | Phase::Open)
+    }
+
+    pub(super) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    pub(super) fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// The task of a connection. All state is in the shard, so this is three words.
+pub(super) struct Reading {
+    pub(super) shard: ShardRef,
+    pub(super) slot: u32,
+    pub(super) generation: u32,
+}
+
+impl Future for Reading {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let cell = Rc::clone(&self.shard);
+        let mut shard = cell.borrow_mut();
+        if !shard.is_current(self.slot, self.generation) {
+            return Poll::Ready(());
+        }
+        // One connection's panic must not take its neighbours along (R18). The shard's state is
+        // consistent between the steps of a connection; what was half done is this one's own.
+        let step = catch_unwind(AssertUnwindSafe(|| shard.poll_connection(self.slot, context)));
+        step.unwrap_or_else(|_| {
+            shard.contain_panic(self.slot);
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+    }
+}

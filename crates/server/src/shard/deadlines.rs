@@ -1,0 +1,143 @@
+//! Everything that happens to a connection because time has passed.
+
+use parlour_protocol::ErrorCode;
+use parlour_protocol::event::{Event, GoAway};
+use parlour_websocket::Opcode;
+
+use super::Shard;
+use super::connection::Phase;
+use super::ending::Reason;
+use super::wheel::Entry;
+
+/// How long a closing connection waits for unanswered requests while the node drains, in
+/// milliseconds.
+const DRAIN_PATIENCE_MS: u64 = 2_000;
+
+impl Shard {
+    /// Asks the wheel to look at a connection no later than `due_ms`.
+    pub(super) fn check_by(&mut self, slot: u32, due_ms: u64) {
+        let connection = &mut self.connections[slot as usize];
+        if due_ms < connection.timing.check_ms {
+            connection.timing.check_ms = due_ms;
+            let generation = connection.generation;
+            self.wheel.add(Entry { slot, generation, due_ms });
+        }
+    }
+
+    /// Lets pass what is due: deadlines of connections, and of rooms.
+    pub(super) fn tick(&mut self) {
+        let mut due = std::mem::take(&mut self.scratch.due);
+        self.wheel.advance(self.now.mono_ms, &mut due);
+        for entry in due.drain(..) {
+            self.check(entry);
+        }
+        self.scratch.due = due;
+        let mut effects = std::mem::take(&mut self.scratch.effects);
+        self.hub.tick(self.now, &mut effects);
+        self.carry_out(&mut effects);
+        self.scratch.effects = effects;
+    }
+
+    fn check(&mut self, entry: Entry) {
+        let Entry { slot, generation, due_ms } = entry;
+        // An entry that was overtaken by an earlier one is void.
+        if !self.is_current(slot, generation) || self.connections[slot as usize].timing.check_ms != due_ms {
+            return;
+        }
+        self.connections[slot as usize].timing.check_ms = u64::MAX;
+        let next_ms = match self.connections[slot as usize].phase {
+            Phase::Closing { until_ms } | Phase::Closed { until_ms } => match until_ms <= self.now.mono_ms {
+                true => return self.end(slot, Reason::Lost),
+                false => until_ms,
+            },
+            Phase::Greeting { until_ms } if until_ms <= self.now.mono_ms => {
+                return self.end(slot, Reason::Error(ErrorCode::AuthTimeout));
+            }
+            Phase::Greeting { until_ms } => until_ms.min(self.check_live(slot)),
+            Phase::Open => self.check_live(slot),
+        };
+        if self.is_current(slot, generation) {
+            self.check_by(slot, next_ms);
+        }
+    }
+
+    /// Judges a live connection; returns when to look again.
+    fn check_live(&mut self, slot: u32) -> u64 {
+        let now_ms = self.now.mono_ms;
+        let timeouts = &self.node.config.timeouts;
+        let [message, stall, pong] = [timeouts.message, timeouts.stall, timeouts.pong].map(as_ms);
+        let connection = &self.connections[slot as usize];
+        let deadlines = [
+            (connection.timing.message_since_ms.map(|since| since + message), ErrorCode::MessageTimeout),
+            (connection.outbox.stalled_since().map(|since| since + stall), ErrorCode::SlowConsumer),
+            (connection.timing.pinged_ms.map(|since| since + pong), ErrorCode::HeartbeatTimeout),
+            (self.drain_deadline(slot), ErrorCode::Restart),
+        ];
+        let mut next_ms = u64::MAX;
+        for (deadline_ms, code) in deadlines {
+            match deadline_ms {
+                Some(deadline_ms) if deadline_ms <= now_ms => {
+                    self.end(slot, Reason::Error(code));
+                    return now_ms + 1_000;
+                }
+                Some(deadline_ms) => next_ms = next_ms.min(deadline_ms),
+                None => {}
+            }
+        }
+        next_ms.min(self.heartbeat(slot))
+    }
+
+    /// Sends a ping when it is time; returns when the next one is due.
+    fn heartbeat(&mut self, slot: u32) -> u64 {
+        let interval_ms = self.ping_interval_ms();
+        let pong_ms = self.node.timeout_ms(|timeouts| timeouts.pong);
+        let timing = &mut self.connections[slot as usize].timing;
+        if timing.next_ping_ms > self.now.mono_ms {
+            return timing.next_ping_ms;
+        }
+        timing.next_ping_ms = self.now.mono_ms + interval_ms;
+        timing.pinged_ms.get_or_insert(self.now.mono_ms);
+        let next_ms = timing.next_ping_ms.min(self.now.mono_ms + pong_ms);
+        self.send_frame(slot, Opcode::Ping, b"");
+        next_ms
+    }
+
+    /// Returns the configured interval less a jitter of up to a tenth, so that the pings of many
+    /// connections spread.
+    pub(super) fn ping_interval_ms(&self) -> u64 {
+        let interval_ms = self.node.timeout_ms(|timeouts| timeouts.ping);
+        let spread = interval_ms / 10 + 1;
+        interval_ms - (u64::from(self.next_generation).wrapping_mul(0x9e37_79b9) ^ self.now.mono_ms) % spread
+    }
+
+    fn drain_deadline(&self, slot: u32) -> Option<u64> {
+        let connection = &self.connections[slot as usize];
+        let drain_ms = connection.timing.drain_ms?;
+        // A request in flight is answered before the goodbye.
+        match connection.in_flight > 0 && self.now.mono_ms < drain_ms + DRAIN_PATIENCE_MS {
+            true => Some(drain_ms.max(self.now.mono_ms + super::wheel::TICK_MS)),
+            false => Some(drain_ms),
+        }
+    }
+
+    /// Tells every connection that the node goes away, and spreads their ends over a time.
+    pub(super) fn drain(&mut self, spread_ms: u64) {
+        self.drain_spread_ms = Some(spread_ms);
+        let slots: Vec<u32> = self.connections.iter().map(|(slot, _)| slot as u32).collect();
+        let count = slots.len().max(1) as u64;
+        let goaway = Event::GoAway(GoAway {
+            reason: ErrorCode::Restart.word().into(),
+            reconnect: self.node.reconnect_window(),
+        });
+        for (index, slot) in (0..).zip(slots) {
+            self.send_event(slot, &goaway);
+            let drain_ms = self.now.mono_ms + spread_ms * index / count;
+            self.connections[slot as usize].timing.drain_ms = Some(drain_ms);
+            self.check_by(slot, drain_ms);
+        }
+    }
+}
+
+fn as_ms(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,149 @@
+//! How connections end: once, whatever comes together.
+
+use parlour_hub::Input;
+use parlour_hub::input::Ending;
+use parlour_protocol::ErrorCode;
+use parlour_websocket::{DecodeError, Opcode, close, encode};
+
+use super::Shard;
+use super::connection::Phase;
+
+/// How long the peer's close frame is awaited, in milliseconds.
+const CLOSE_MS: u64 = 2_000;
+/// How long the peer's end of the stream is awaited after both close frames, in milliseconds.
+const LINGER_MS: u64 = 500;
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The peer sent a close frame, with this code if it gave one.
+    Peer(Option<u16>),
+    /// The socket failed or ended without a close frame.
+    Lost,
+    /// A row of the error table ends it; the peer is told.
+    Error(ErrorCode),
+    /// The peer broke the framing rules; it is told.
+    Framing(DecodeError),
+}
+
+impl Reason {
+    /// Returns the word for logs and metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Peer(_) => "peer",
+            Self::Lost => "lost",
+            Self::Error(code) => code.word(),
+            Self::Framing(error) => error.reason(),
+        }
+    }
+}
+
+impl Shard {
+    /// Ends a connection. What it was part of is left once; ending it again only shortens the wait.
+    pub(super) fn end(&mut self, slot: u32, reason: Reason) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        let was_live = connection.is_live();
+        let was_closing = matches!(connection.phase, Phase::Closing { .. });
+        if was_live {
+            connection.phase = Phase::Closing { until_ms: self.now.mono_ms + CLOSE_MS };
+            self.metrics.closed(reason.word());
+            self.log_end(slot, reason);
+            self.leave_everything(slot, reason);
+        }
+        match reason {
+            Reason::Lost => self.forget(slot),
+            Reason::Peer(code) if was_live => {
+                let code = code.unwrap_or(close::NORMAL);
+                self.finish(slot, &encode::close_payload(code, ""));
+            }
+            Reason::Peer(_) if was_closing => self.linger(slot),
+            Reason::Framing(error) if was_live => {
+                self.finish(slot, &encode::close_payload(error.close_code(), error.reason()));
+            }
+            Reason::Error(code) if was_live => self.say_goodbye(slot, code),
+            Reason::Peer(_) | Reason::Framing(_) | Reason::Error(_) => {}
+        }
+    }
+
+    /// Sends a close frame and awaits the peer's.
+    fn say_goodbye(&mut self, slot: u32, code: ErrorCode) {
+        if code == ErrorCode::SlowConsumer {
+            let connection = &mut self.connections[slot as usize];
+            connection.own = Vec::new();
+            connection.outbox.abandon();
+        }
+        let number = code.close_code().unwrap_or(close::POLICY);
+        let reason = match code {
+            ErrorCode::Restart => self.node.restart_reason(),
+            code => code.word().into(),
+        };
+        self.send_frame(slot, Opcode::Close, &encode::close_payload(number, &reason));
+        self.check_by(slot, self.now.mono_ms + CLOSE_MS);
+    }
+
+    /// Sends the last frame; the connection ends when it is written.
+    fn finish(&mut self, slot: u32, close_payload: &[u8]) {
+        self.linger(slot);
+        self.send_frame(slot, Opcode::Close, close_payload);
+    }
+
+    fn linger(&mut self, slot: u32) {
+        let until_ms = self.now.mono_ms + LINGER_MS;
+        self.connections[slot as usize].phase = Phase::Closed { until_ms };
+        self.check_by(slot, until_ms);
+        self.mark_dirty(slot);
+    }
+
+    /// Leaves rooms, the user's list and the limits. The socket lives on for the close frames.
+    fn leave_everything(&mut self, slot: u32, reason: Reason) {
+        let Some(user) = self.connections[slot as usize].user.clone() else {
+            return;
+        };
+        self.forget_user(slot, &user);
+        let ending = match reason {
+            Reason::Peer(None | Some(close::NORMAL)) => Ending::Deliberate,
+            _ => Ending::Lost,
+        };
+        let conn = self.id_of(slot);
+        while let Some(room) = self.connections.get(slot as usize).and_then(|c| Some(c.rooms.last()?.room.clone())) {
+            self.take_off_list(slot, &room);
+            self.dispatch(&room, Input::Detach { conn, user: user.clone(), ending });
+        }
+    }
+
+    /// Removes a connection and closes its socket.
+    pub(super) fn forget(&mut self, slot: u32) {
+        let Some(connection) = self.connections.try_remove(slot as usize) else {
+            return;
+        };
+        self.metrics.connections.sub(1);
+        // The task holds no state of its own, but it must wake to end.
+        connection.wake();
+    }
+
+    /// Ends a connection whose own step panicked.
+    pub(super) fn contain_panic(&mut self, slot: u32) {
+        self.metrics.panics.add(1);
+        if self.codec.read_buffer.is_empty() {
+            self.codec.read_buffer = vec![0; super::READ_BUFFER];
+        }
+        self.end(slot, Reason::Error(ErrorCode::Internal));
+        self.flush();
+    }
+
+    fn log_end(&self, slot: u32, reason: Reason) {
+        let connection = &self.connections[slot as usize];
+        let user = connection.user.as_ref().map_or("", |user| user.as_str());
+        match reason {
+            Reason::Peer(_) | Reason::Lost | Reason::Error(ErrorCode::Restart) => {
+                tracing::debug!(reason = reason.word(), user, slot, shard = self.id, "connection ended");
+            }
+            Reason::Error(_) | Reason::Framing(_) => {
+                tracing::info!(reason = reason.word(), user, slot, shard = self.id, "connection ended by the server");
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The members of rooms on this shard, and what they are to hear at the end of the turn.
+//!
+//! Within a turn the frames of a room are appended to one buffer per group of members. At its end
+//! every member whose outbox is empty gets that buffer in one write. Per recipient there is no
+//! wake-up, no queue, no copy and no allocation.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use parlour_protocol::dialect::DialectId;
+use parlour_protocol::event::Event;
+use parlour_protocol::RoomName;
+use parlour_websocket::{Deflater, Opcode, encode};
+use slab::Slab;
+
+/// Bytes in a buffer after which a turn does not wait for its end.
+pub(super) const FULL: usize = 64 * 1024;
+/// Messages below this size are not worth compressing, in bytes.
+const COMPRESS_FROM: usize = 128;
+/// Buffers kept for the next turns.
+const SPARE_BUFFERS: usize = 32;
+
+/// What decides about the bytes on the wire: members with the same variant share them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Variant {
+    pub(super) dialect: DialectId,
+    pub(super) deflate: bool,
+}
+
+/// Where a connection stands on the list of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) room: u32,
+    group: u32,
+    index: u32,
+}
+
+/// The rooms with members on this shard.
+#[derive(Debug, Default)]
+pub(super) struct Fanout {
+    names: HashMap<RoomName, u32>,
+    rooms: Slab<LocalRoom>,
+    dirty: Vec<u32>,
+    spare: Vec<Vec<u8>>,
+    encoder: Encoder,
+}
+
+#[derive(Debug)]
+struct LocalRoom {
+    name: RoomName,
+    groups: Vec<Group>,
+    members: u32,
+    is_dirty: bool,
+}
+
+#[derive(Debug)]
+struct Group {
+    variant: Variant,
+    members: Vec<u32>,
+    /// Frames of this turn.
+    buffer: Vec<u8>,
+}
+
+/// A buffer of this turn and who gets it.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// The frames.
+    pub(super) frames: Rc<Vec<u8>>,
+    /// Where they begin in the buffer.
+    pub(super) start: usize,
+    room: u32,
+    group: u32,
+}
+
+impl Fanout {
+    /// Returns the number of rooms with members here.
+    pub(super) fn room_count(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Returns the number of a room, if it has members here.
+    pub(super) fn find(&self, name: &RoomName) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
+    /// Puts a connection on the list of a room. The room must be settled.
+    pub(super) fn add(&mut self, name: &RoomName, variant: Variant, slot: u32) -> Place {
+        let room = self.names.get(name).copied().unwrap_or_else(|| self.create(name));
+        let local = &mut self.rooms[room as usize];
+        local.members += 1;
+        let found = local.groups.iter().position(|group| group.variant == variant);
+        let group = found.unwrap_or_else(|| {
+            local.groups.push(Group { variant, members: Vec::new(), buffer: Vec::new() });
+            local.groups.len() - 1
+        });
+        let members = &mut local.groups[group].members;
+        members.push(slot);
+        Place { room, group: group as u32, index: members.len() as u32 - 1 }
+    }
+
+    /// Takes a connection off a list. The room must be settled.
+    ///
+    /// Returns the connection that took over the place, if any; its own record must follow.
+    pub(super) fn remove(&mut self, place: Place) -> Option<u32> {
+        let local = &mut self.rooms[place.room as usize];
+        let members = &mut local.groups[place.group as usize].members;
+        members.swap_remove(place.index as usize);
+        let moved = members.get(place.index as usize).copied();
+        if members.is_empty() {
+            *members = Vec::new();
+        }
+        local.members -= 1;
+        if local.members == 0 {
+            let local = self.rooms.remove(place.room as usize);
+            self.names.remove(&local.name);
+        }
+        moved
+    }
+
+    /// Appends an event to the turn of a room. Returns the number of members, and whether the
+    /// buffers are so full that the room should be settled now.
+    pub(super) fn append(&mut self, name: &RoomName, event: &Event, deflater: &mut Deflater) -> (u32, bool) {
+        let Some(room) = self.find(name) else {
+            return (0, false);
+        };
+        let local = &mut self.rooms[room as usize];
+        if !std::mem::replace(&mut local.is_dirty, true) {
+            self.dirty.push(room);
+        }
+        self.encoder.forget();
+        let mut full = false;
+        for group in local.groups.iter_mut().filter(|group| !group.members.is_empty()) {
+            if group.buffer.capacity() == 0 {
+                group.buffer = self.spare.pop().unwrap_or_default();
+            }
+            self.encoder.append(event, group.variant, deflater, &mut group.buffer);
+            full |= group.buffer.len() >= FULL;
+        }
+        (local.members, full)
+    }
+
+    /// Whether any room has something to say at the end of the turn.
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Takes the buffers of all rooms for writing.
+    pub(super) fn take_turn(&mut self, batches: &mut Vec<Batch>) {
+        for room in std::mem::take(&mut self.dirty) {
+            self.take_room(room, batches);
+        }
+    }
+
+    /// Takes the buffers of one room for writing, before its list of members changes.
+    pub(super) fn settle(&mut self, room: u32, batches: &mut Vec<Batch>) {
+        if self.rooms.get(room as usize).is_some_and(|local| local.is_dirty) {
+            self.dirty.retain(|dirty| *dirty != room);
+            self.take_room(room, batches);
+        }
+    }
+
+    fn take_room(&mut self, room: u32, batches: &mut Vec<Batch>) {
+        let Some(local) = self.rooms.get_mut(room as usize) else {
+            return;
+        };
+        local.is_dirty = false;
+        for (index, group) in (0..).zip(&mut local.groups) {
+            if !group.buffer.is_empty() {
+                let mut buffer = std::mem::take(&mut group.buffer);
+                let start = finish(group.variant.dialect, &mut buffer);
+                batches.push(Batch { frames: Rc::new(buffer), start, room, group: index });
+            }
+        }
+    }
+
+    /// Lists the connections that get a batch.
+    pub(super) fn recipients(&self, batch: &Batch) -> &[u32] {
+        &self.rooms[batch.room as usize].groups[batch.group as usize].members
+    }
+
+    /// Takes back the buffer of a batch that nobody holds any more.
+    pub(super) fn recycle(&mut self, batch: Batch) {
+        if let Ok(mut buffer) = Rc::try_unwrap(batch.frames)
+            && self.spare.len() < SPARE_BUFFERS
+            && buffer.capacity() <= 2 * FULL
+        {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+
+    fn create(&mut self, name: &RoomName) -> u32 {
+        let local = LocalRoom { name: name.clone(), groups: Vec::new(), members: 0, is_dirty: false };
+        let room = self.rooms.insert(local) as u32;
+        self.names.insert(name.clone(), room);
+        room
+    }
+}
+
+/// Encodes an event once per dialect, whatever the number of groups.
+#[derive(Debug, Default)]
+struct Encoder {
+    payloads: [Vec<u8>; DialectId::ALL.len()],
+}
+
+impl Encoder {
+    fn forget(&mut self) {
+        self.payloads.iter_mut().for_each(Vec::clear);
+    }
+
+    fn append(&mut self, event: &Event, variant: Variant, deflater: &mut Deflater, out: &mut Vec<u8>) {
+        let dialect = variant.dialect.dialect();
+        let payload = &mut self.payloads[variant.dialect as usize];
+        if payload.is_empty() {
+            dialect.encode(event, None, payload);
+        }
+        if !payload.is_empty() {
+            append_message(out, variant, payload, deflater);
+        }
+    }
+}
+
+/// Appends a message to a buffer of frames.
+///
+/// A dialect that allows several messages per frame gets one open frame per buffer: its header is
+/// written by [`finish`] into the space that is left free at the beginning.
+pub(super) fn append_message(out: &mut Vec<u8>, variant: Variant, payload: &[u8], deflater: &mut Deflater) {
+    let dialect = variant.dialect.dialect();
+    let opcode = opcode(variant.dialect);
+    match dialect.separator() {
+        Some(_) if out.is_empty() => {
+            out.resize(encode::MAX_HEADER, 0);
+            out.extend_from_slice(payload);
+        }
+        Some(separator) => {
+            out.extend_from_slice(separator);
+            out.extend_from_slice(payload);
+        }
+        None if variant.deflate && payload.len() >= COMPRESS_FROM => {
+            encode::compressed_frame(out, deflater, opcode, payload);
+        }
+        None => encode::frame(out, opcode, payload),
+    }
+}
+
+/// Completes a buffer and returns where its frames begin.
+pub(super) fn finish(dialect: DialectId, buffer: &mut [u8]) -> usize {
+    match dialect.dialect().separator() {
+        Some(_) => encode::header_before(buffer, encode::MAX_HEADER, opcode(dialect)),
+        None => 0,
+    }
+}
+
+/// Returns the frame type that a dialect uses.
+pub(super) fn opcode(dialect: DialectId) -> Opcode {
+    match dialect.dialect().is_binary() {
+        true => Opcode::Binary,
+        false => Opcode::Text,
+    }
+}

@@ -1,0 +1,174 @@
+//! The end of a turn: one write per socket.
+
+use std::io;
+use std::rc::Rc;
+
+use super::connection::Phase;
+use super::ending::Reason;
+use super::fanout::{Batch, finish};
+use super::outbox::Slice;
+use super::Shard;
+use parlour_protocol::ErrorCode;
+
+/// What a write left behind.
+enum Written {
+    Everything,
+    /// The kernel has taken bytes up to here; the rest waits.
+    UpTo(usize),
+    Failed,
+}
+
+impl Shard {
+    /// Writes what this turn has gathered.
+    pub(super) fn flush(&mut self) {
+        while self.fanout.is_dirty() || !self.dirty.is_empty() {
+            let mut batches = std::mem::take(&mut self.scratch.batches);
+            self.fanout.take_turn(&mut batches);
+            self.write_batches(&mut batches);
+            self.scratch.batches = batches;
+            self.flush_dirty();
+        }
+    }
+
+    /// Writes what this turn holds for one room, before its list of members changes.
+    pub(super) fn settle(&mut self, room: u32) {
+        let mut batches = std::mem::take(&mut self.scratch.batches);
+        self.fanout.settle(room, &mut batches);
+        self.write_batches(&mut batches);
+        self.scratch.batches = batches;
+    }
+
+    fn write_batches(&mut self, batches: &mut Vec<Batch>) {
+        self.count_shares(batches);
+        let mut failed = Vec::new();
+        for batch in batches.drain(..) {
+            self.write_batch(&batch, &mut failed);
+            self.fanout.recycle(batch);
+        }
+        for (slot, reason) in failed {
+            self.end(slot, reason);
+        }
+    }
+
+    /// Notes how many of the batches each connection gets: with one it is written at once, with
+    /// several they are gathered into one vectored write.
+    fn count_shares(&mut self, batches: &[Batch]) {
+        for batch in batches {
+            for slot in self.fanout.recipients(batch) {
+                self.connections[*slot as usize].shares += 1;
+            }
+        }
+    }
+
+    fn write_batch(&mut self, batch: &Batch, failed: &mut Vec<(u32, Reason)>) {
+        let frames = &batch.frames[batch.start..];
+        let mut bytes = 0;
+        for &slot in self.fanout.recipients(batch) {
+            let connection = &mut self.connections[slot as usize];
+            let is_only = connection.shares == 1;
+            connection.shares -= 1;
+            if !connection.is_live() {
+                continue;
+            }
+            let mut start = batch.start;
+            if is_only && connection.own.is_empty() && connection.outbox.is_empty() {
+                match outcome(connection.stream.try_write(frames), frames.len()) {
+                    Written::Everything => {
+                        bytes += frames.len() as u64;
+                        continue;
+                    }
+                    Written::UpTo(written) => start += written,
+                    Written::Failed => {
+                        failed.push((slot, Reason::Lost));
+                        continue;
+                    }
+                }
+            }
+            if !connection.own.is_empty() {
+                let mut own = std::mem::take(&mut connection.own);
+                let start = finish(connection.variant.dialect, &mut own);
+                connection.outbox.push(Slice { buffer: Rc::new(own), start }, self.now.mono_ms);
+            }
+            let slice = Slice { buffer: Rc::clone(&batch.frames), start };
+            connection.outbox.push(slice, self.now.mono_ms);
+            if !std::mem::replace(&mut connection.is_dirty, true) {
+                self.dirty.push(slot);
+            }
+        }
+        self.metrics.bytes_out.add(bytes);
+    }
+
+    fn flush_dirty(&mut self) {
+        for slot in std::mem::take(&mut self.dirty) {
+            let Some(connection) = self.connections.get_mut(slot as usize) else {
+                continue;
+            };
+            if std::mem::take(&mut connection.is_dirty) {
+                self.write_own(slot);
+            }
+        }
+    }
+
+    fn write_own(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if connection.outbox.is_empty() && !connection.own.is_empty() {
+            let start = finish(connection.variant.dialect, &mut connection.own);
+            let frames = &connection.own[start..];
+            match outcome(connection.stream.try_write(frames), frames.len()) {
+                Written::Everything => {
+                    self.metrics.bytes_out.add(frames.len() as u64);
+                    connection.own = Vec::new();
+                    return;
+                }
+                Written::UpTo(written) => {
+                    let buffer = Rc::new(std::mem::take(&mut connection.own));
+                    connection.outbox.push(Slice { buffer, start: start + written }, self.now.mono_ms);
+                }
+                Written::Failed => return self.end(slot, Reason::Lost),
+            }
+        }
+        self.push_own(slot);
+        self.write_outbox(slot);
+    }
+
+    /// Writes what waits for a socket, and judges a client that takes too little.
+    pub(super) fn write_outbox(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        match connection.outbox.write_to(&connection.stream, self.now.mono_ms) {
+            Ok(bytes) => self.metrics.bytes_out.add(bytes as u64),
+            Err(_) => return self.end(slot, Reason::Lost),
+        }
+        if connection.outbox.is_empty() {
+            return self.written(slot);
+        }
+        if connection.outbox.bytes() > self.node.config.limits.outbox_bytes && connection.is_live() {
+            return self.end(slot, Reason::Error(ErrorCode::SlowConsumer));
+        }
+        // The connection's task registers for writability when it is polled.
+        connection.wake();
+        let stall_ms = self.node.timeout_ms(|timeouts| timeouts.stall);
+        self.check_by(slot, self.now.mono_ms + stall_ms);
+    }
+
+    /// The socket has taken everything.
+    fn written(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if let Phase::Closed { .. } = connection.phase {
+            // Half-close and wait for the peer's end: dropping the socket with unread input would
+            // reset the connection and take the close frame with it.
+            let socket = socket2::SockRef::from(&connection.stream);
+            if socket.shutdown(std::net::Shutdown::Write).is_err() {
+                self.end(slot, Reason::Lost);
+            }
+        }
+    }
+}
+
+fn outcome(written: io::Result<usize>, wanted: usize) -> Written {
+    match written {
+        Ok(written) if written == wanted => Written::Everything,
+        Ok(written) => Written::UpTo(written),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Written::UpTo(0),
+        Err(_) => Written::Failed,
+    }
+}

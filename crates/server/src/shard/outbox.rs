@@ -1,0 +1,128 @@
+//! What waits for one slow socket. An idle or fast connection owns nothing here.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+use tokio::net::TcpStream;
+
+/// Most slices handed to the kernel in one call.
+const SLICES: usize = 64;
+
+/// Frames that the kernel has not taken yet, in order.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// Boxed: most connections never need it.
+    waiting: Option<Box<Waiting>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    slices: VecDeque<Slice>,
+    bytes: usize,
+    /// When the kernel last took something, on the shard's clock.
+    progress_ms: u64,
+}
+
+/// A part of a buffer that may be shared by every member of a room.
+#[derive(Debug, Clone)]
+pub(super) struct Slice {
+    pub(super) buffer: Rc<Vec<u8>>,
+    pub(super) start: usize,
+}
+
+impl Slice {
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+}
+
+impl Outbox {
+    /// Whether the socket has taken everything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_none()
+    }
+
+    /// Returns how many bytes wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes)
+    }
+
+    /// Returns since when nothing was taken although something waits.
+    pub(super) fn stalled_since(&self) -> Option<u64> {
+        self.waiting.as_ref().map(|waiting| waiting.progress_ms)
+    }
+
+    /// Adds a slice behind all others.
+    pub(super) fn push(&mut self, slice: Slice, now_ms: u64) {
+        let waiting = self.waiting.get_or_insert_with(|| Box::new(Waiting { progress_ms: now_ms, ..Waiting::default() }));
+        waiting.bytes += slice.bytes().len();
+        waiting.slices.push_back(slice);
+    }
+
+    /// Forgets everything that the kernel has not begun to take.
+    ///
+    /// A slice that is partly written stays, because a frame must not end in its middle.
+    pub(super) fn abandon(&mut self) {
+        let Some(waiting) = &mut self.waiting else {
+            return;
+        };
+        let begun = waiting.slices.front().is_some_and(|slice| slice.start > 0);
+        waiting.slices.truncate(usize::from(begun));
+        waiting.bytes = waiting.slices.iter().map(|slice| slice.bytes().len()).sum();
+        if waiting.slices.is_empty() {
+            self.waiting = None;
+        }
+    }
+
+    /// Writes as much as the kernel takes; `Ok` also when that is not all.
+    ///
+    /// # Errors
+    /// The socket's error; the connection is lost then.
+    pub(super) fn write_to(&mut self, stream: &TcpStream, now_ms: u64) -> io::Result<usize> {
+        let mut total = 0;
+        while let Some(waiting) = &mut self.waiting {
+            let written = match waiting.write_once(stream) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            };
+            total += written;
+            waiting.advance(written, now_ms);
+            if waiting.slices.is_empty() {
+                self.waiting = None;
+            }
+        }
+        Ok(total)
+    }
+}
+
+impl Waiting {
+    fn write_once(&self, stream: &TcpStream) -> io::Result<usize> {
+        if let [only] = self.slices.as_slices().0 && self.slices.len() == 1 {
+            return stream.try_write(only.bytes());
+        }
+        let mut vectors = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        for (vector, slice) in vectors.iter_mut().zip(&self.slices) {
+            *vector = IoSlice::new(slice.bytes());
+            count += 1;
+        }
+        stream.try_write_vectored(&vectors[..count])
+    }
+
+    fn advance(&mut self, mut written: usize, now_ms: u64) {
+        self.bytes -= written;
+        self.progress_ms = now_ms;
+        while let Some(front) = self.slices.front_mut() {
+            let length = front.bytes().len();
+            if written < length {
+                front.start += written;
+                return;
+            }
+            written -= length;
+            self.slices.pop_front();
+        }
+    }
+}

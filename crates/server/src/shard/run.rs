@@ -1,0 +1,136 @@
+//! The thread of a shard and its turns.
+
+use std::cell::RefCell;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::time::MissedTickBehavior;
+
+use super::adopt::adopt;
+use super::wheel::TICK_MS;
+use super::{Shard, ShardRef};
+use crate::inbox::Mail;
+use crate::listener;
+use crate::node::Node;
+
+/// A running shard. Stop it with [`Mail::Stop`], then join it.
+pub type ShardThread = JoinHandle<()>;
+
+/// Starts the thread of a shard.
+///
+/// # Errors
+/// The operating system's, if it gives no thread or no event queue.
+pub fn spawn(node: Arc<Node>, id: u16) -> io::Result<ShardThread> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
+    // The runtime cannot move between threads; only whether it can be had is checked here.
+    drop(runtime?);
+    std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || run(&node, id))
+}
+
+fn run(node: &Arc<Node>, id: u16) {
+    let turns = catch_unwind(AssertUnwindSafe(|| {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
+        match runtime {
+            Ok(runtime) => runtime.block_on(turns(Rc::new(RefCell::new(Shard::new(id, Arc::clone(node)))))),
+            Err(error) => tracing::error!(%error, shard = id, "no runtime"),
+        }
+    }));
+    if turns.is_err() {
+        // Rooms of this shard are lost; half alive is worse than restarted (R18).
+        tracing::error!(shard = id, "a shard panicked; the process ends");
+        std::process::abort();
+    }
+}
+
+/// Takes turns until the shard is stopped.
+async fn turns(shard: ShardRef) {
+    let (node, id) = {
+        let state = shard.borrow();
+        (Arc::clone(&state.node), state.id)
+    };
+    let inbox = Arc::clone(&node.inboxes[usize::from(id)]);
+    let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut mails = Vec::new();
+    loop {
+        // Both are cancellation safe: a notification that is not taken stays.
+        let is_tick = tokio::select! {
+            () = inbox.arrival() => false,
+            _ = ticks.tick() => true,
+        };
+        inbox.take(&mut mails);
+        let is_last = mails.iter().any(|mail| matches!(mail, Mail::Stop));
+        let mut state = shard.borrow_mut();
+        state.now = node.clock.now();
+        for mail in mails.drain(..) {
+            match mail {
+                Mail::Accepted { stream, peer, permit } => greet(&shard, &node, stream, peer, permit),
+                mail => state.open(mail),
+            }
+        }
+        if is_tick {
+            state.tick();
+        }
+        state.flush();
+        state.metrics.turns.add(1);
+        state.report();
+        run_errands(&mut state, &node);
+        if is_last {
+            return;
+        }
+    }
+}
+
+fn greet(
+    shard: &ShardRef,
+    node: &Arc<Node>,
+    stream: std::net::TcpStream,
+    peer: std::net::SocketAddr,
+    permit: crate::admission::Permit,
+) {
+    let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
+        return;
+    };
+    let shard = Rc::clone(shard);
+    let shell = Arc::clone(&node.shell);
+    tokio::task::spawn_local(listener::greet(stream, peer, permit, shell, move |upgraded| adopt(&shard, upgraded)));
+}
+
+fn run_errands(state: &mut Shard, node: &Arc<Node>) {
+    for errand in state.errands.drain(..) {
+        let (node, id) = (Arc::clone(node), state.id);
+        tokio::task::spawn_local(async move { node.route(id, errand.await) });
+    }
+}
+
+impl Shard {
+    /// Opens a mail.
+    fn open(&mut self, mail: Mail) {
+        match mail {
+            Mail::Input { room, input } => self.handle(&room, input),
+            Mail::Effect(effect) => self.apply(effect),
+            Mail::Broadcast { room, event } => self.broadcast_here(&room, &event),
+            Mail::ListRooms(list) => self.list_rooms(&list),
+            Mail::Conversations { conn, cursors } => self.conversations(conn, cursors),
+            Mail::Drain { spread_ms } => self.drain(spread_ms),
+            Mail::Accepted { .. } | Mail::Stop => {}
+        }
+    }
+
+    /// Shows how much this shard holds.
+    fn report(&self) {
+        self.metrics.rooms.set(self.hub.room_count() as u64);
+        self.metrics.local_rooms.set(self.fanout.room_count() as u64);
+        self.metrics.timers.set(self.wheel.len() as u64);
+    }
+
+    /// Whether the turn has something to do for this shard's own sake.
+    pub(super) fn has_work(&self) -> bool {
+        self.fanout.is_dirty() || !self.dirty.is_empty() || !self.errands.is_empty()
+    }
+}
