@@ -10,8 +10,8 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 /// The end of every flushed DEFLATE stream, which is not sent (section 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// What a message lacks to be a finished stream: the tail, and an empty final block. Inflating the
-/// latter proves that the message did not end in the middle of a block.
+/// What a message lacks to be a finished stream: the tail, and an empty final block. If the stream
+/// ends there and nothing more came out, the message did not end in the middle of a block.
 const ENDING: [u8; 6] = [0, 0, 0xff, 0xff, 0x03, 0x00];
 
 /// The output buffer that is kept between messages, in bytes.
@@ -80,8 +80,9 @@ impl Inflater {
             rest = behind;
             stream.reset(false);
         }
+        let inflated = self.output.len();
         match feed(stream, &ENDING, &mut self.output, max_bytes)? {
-            Progress::Ended([]) => Ok(&self.output),
+            Progress::Ended([]) if self.output.len() == inflated => Ok(&self.output),
             _ => Err(InflateError::Invalid),
         }
     }

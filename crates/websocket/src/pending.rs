@@ -58,6 +58,11 @@ impl Pending {
         self.head.length == 0 && self.frame.is_none() && self.message.is_none()
     }
 
+    pub(crate) fn kept_bytes(&self) -> usize {
+        let payload = self.message.as_ref().map_or(0, |message| message.payload.capacity());
+        size_of::<Self>() + self.control.capacity() + payload
+    }
+
     pub(crate) fn is_mid_frame(&self) -> bool {
         self.frame.is_some()
     }
