@@ -4,13 +4,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use parlour_protocol::event::{Event, Reply};
-use parlour_protocol::{ErrorCode, Refusal, RoomName};
+use parlour_protocol::{ErrorCode, RoomName};
 
 use crate::effect::{Effect, StoreRequest};
 use crate::input::{Caller, Input, Now, Opened};
 use crate::room::join::turn_away;
 use crate::room::ring::RING_EVENTS;
-use crate::room::{Room, Scene};
+use crate::room::{Room, Scene, store_refusal};
 use crate::rules::Rules;
 
 /// Inputs that wait for a room to open; one more is refused.
@@ -71,10 +71,13 @@ impl Hub {
     /// Lets expire what has expired by now.
     pub fn tick(&mut self, now: Now, out: &mut Vec<Effect>) {
         while self.deadlines.peek().is_some_and(|Reverse((deadline, _))| *deadline <= now.mono_ms) {
-            let Some(Reverse((_, name))) = self.deadlines.pop() else {
+            let Some(Reverse((deadline, name))) = self.deadlines.pop() else {
                 break;
             };
-            if let Some(Slot::Open(room, scheduled)) = self.rooms.get_mut(&name) {
+            // An entry that is out of date must not be renewed: the heap would only grow.
+            if let Some(Slot::Open(room, scheduled)) = self.rooms.get_mut(&name)
+                && *scheduled == Some(deadline)
+            {
                 *scheduled = None;
                 room.tick(Scene { now, rules: &self.rules }, out);
                 self.settle(&name, out);
@@ -137,7 +140,7 @@ impl Hub {
 
 /// Answers an input that cannot be handled because its room cannot be opened.
 fn refuse(room: &RoomName, input: Input, code: ErrorCode, out: &mut Vec<Effect>) {
-    let refusal = Refusal::retry_after(code, 1_000);
+    let refusal = store_refusal(code);
     let caller: Caller = match input {
         Input::Join { caller, .. } => return turn_away(room, caller, refusal, out),
         Input::Publish { caller, .. }

@@ -9,18 +9,20 @@ use parlour_protocol::event::{
 };
 use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId, limits};
 
-use crate::effect::{Document, Effect, StoreRequest, Ticket, seen_key};
+use crate::effect::{Document, Effect, StoreRequest, seen_key};
 use crate::input::{Caller, Ending, Input, Now, Opened};
 use crate::kind;
 use crate::log::{Draft, Record, Stored};
 use crate::rules::Rules;
 
+mod heal;
 mod history;
 pub(crate) mod join;
 pub mod members;
 pub mod ring;
 pub mod typing;
 
+use heal::Healing;
 use members::{Change, Members};
 use ring::Ring;
 use typing::Typing;
@@ -49,8 +51,7 @@ pub struct Room {
     typing: Typing,
     /// Answers of the store that are still to come; the room stays in memory for them.
     awaited: u32,
-    /// The newest event that came too early, while the store is asked for those before it.
-    healing: Option<Seq>,
+    healing: Option<Healing>,
 }
 
 impl Room {
@@ -114,12 +115,14 @@ impl Room {
         for user in self.typing.expire(scene.now.mono_ms) {
             self.tell_typing(scene, user, false, out);
         }
+        self.retry_heal(scene.now.mono_ms, out);
     }
 
     /// Returns when [`Room::tick`] has something to do next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        self.members.next_deadline().into_iter().chain(self.typing.next_deadline()).min()
+        let heal = self.healing.as_ref().and_then(Healing::next_deadline);
+        [self.members.next_deadline(), self.typing.next_deadline(), heal].into_iter().flatten().min()
     }
 
     /// Whether nobody needs the room in memory any more.
@@ -163,14 +166,6 @@ impl Room {
         let shards = self.members.shards();
         if !shards.is_empty() {
             out.push(Effect::Broadcast { room: self.name.clone(), shards, event });
-        }
-    }
-
-    fn heal(&mut self, upto: Seq, out: &mut Vec<Effect>) {
-        let asked = self.healing.is_some();
-        self.healing = self.healing.max(Some(upto));
-        if !asked {
-            self.fetch_after(self.position, limits::HISTORY_MESSAGES, Ticket::Heal, out);
         }
     }
 
@@ -252,7 +247,8 @@ impl Room {
             Err(code) => return refuse(&caller, store_refusal(code), out),
         };
         self.epoch = epoch;
-        if !dup {
+        // Also a duplicate may be news: the answer to the first attempt may have been lost.
+        if seq > self.position {
             if seq == Seq(1) && self.name.is_private() {
                 self.begin_inbox(out);
             }
@@ -392,7 +388,7 @@ fn refuse(caller: &Caller, refusal: Refusal, out: &mut Vec<Effect>) {
 /// How long a client should wait for a store that does not answer, in milliseconds.
 const STORE_RETRY_MS: u32 = 1_000;
 
-fn store_refusal(code: ErrorCode) -> Refusal {
+pub(crate) fn store_refusal(code: ErrorCode) -> Refusal {
     match code.is_retryable() {
         true => Refusal::retry_after(code, STORE_RETRY_MS),
         false => code.into(),

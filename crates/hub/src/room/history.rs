@@ -129,13 +129,7 @@ impl Room {
             (Ticket::Inbox { caller }, records) => {
                 self.answer_inbox(&caller, records.unwrap_or_default(), out)
             }
-            (Ticket::Heal, records) => {
-                let wanted = self.healing.take();
-                records.unwrap_or_default().into_iter().for_each(|record| self.deliver(record, out));
-                if let Some(upto) = wanted.filter(|upto| *upto > self.position) {
-                    self.heal(upto, out);
-                }
-            }
+            (Ticket::Heal, records) => self.healed(scene, records.unwrap_or_default(), out),
         }
     }
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use parlour_protocol::command::SetPresence;
-use parlour_protocol::event::{Event, Joined, Unrecovered};
+use parlour_protocol::command::{Availability, SetPresence};
+use parlour_protocol::event::{Event, Joined, Left, Unrecovered};
 use parlour_protocol::{ErrorCode, Position, Refusal, RoomName, Seq, limits};
 
 use super::members::Change;
 use super::ring::text_bytes;
-use super::{Room, Scene, kind, store_refusal};
+use super::{Room, Scene, answer, kind, store_refusal};
 use crate::effect::{Effect, Replay, StoreRequest, Ticket};
 use crate::input::{Caller, Ending};
 use crate::log::Record;
@@ -31,10 +31,17 @@ impl Room {
         if let Err(refusal) = self.may_join(scene, &caller) {
             return turn_away(&self.name, caller, refusal, out);
         }
+        // `member_joined` means online and without a text; anything else is told as well.
+        let presence_is_plain = presence.status == Availability::Online && presence.text.is_none();
         let change = self.members.join(&caller.user, caller.conn, presence, scene.now.wall_ms);
         // The newcomer is not attached yet, so the notice goes to the others.
         match change {
-            Change::Joined => self.notice(scene, Event::MemberJoined(self.membership(&caller.user)), out),
+            Change::Joined => {
+                self.notice(scene, Event::MemberJoined(self.membership(&caller.user)), out);
+                if !presence_is_plain {
+                    self.tell_presence(scene, &caller.user, out);
+                }
+            }
             Change::Presence => self.tell_presence(scene, &caller.user, out),
             Change::Nothing | Change::Left => {}
         }
@@ -100,11 +107,15 @@ impl Room {
         out: &mut Vec<Effect>,
     ) {
         if !self.members.contains(&replay.caller.user, replay.caller.conn) {
-            return; // left while the store was reading
+            // It left while the store was reading, and was taken off the list then; by now it may
+            // be on it again. The request still wants its answer.
+            return answer(replay.caller, Event::Left(Left { room: self.name.clone() }), out);
         }
         let records = match records {
-            // Forgotten by the store since the replay was planned.
-            Ok(records) if records.is_empty() => {
+            // Forgotten by the store since the replay was planned, at least in part.
+            Ok(records) if records.first().is_none_or(|first| first.seq != replay.after.next()) => {
+                let floor = records.first().map_or(self.position, |first| Seq(first.seq.0 - 1));
+                self.floor = self.floor.max(floor);
                 let reason = replay.resumes.then_some(Unrecovered::Expired);
                 return self.attach(replay.caller, Vec::new(), reason, out);
             }

@@ -1,0 +1,66 @@
+//! Holes: an event came before those that precede it, and the store is asked for them.
+
+use parlour_protocol::{Seq, limits};
+
+use super::{Room, STORE_RETRY_MS, Scene};
+use crate::effect::{Effect, Ticket};
+use crate::log::Record;
+use crate::room::ring::Ring;
+
+/// A hole after the room's position.
+#[derive(Debug)]
+pub(super) struct Healing {
+    /// The newest event that came too early.
+    upto: Seq,
+    /// When to ask again, after the store did not help.
+    retry_at_ms: Option<u64>,
+}
+
+impl Healing {
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.retry_at_ms
+    }
+}
+
+impl Room {
+    /// Asks for what is missing before `upto`, once for any number of events that came too early.
+    pub(super) fn heal(&mut self, upto: Seq, out: &mut Vec<Effect>) {
+        match &mut self.healing {
+            Some(healing) => healing.upto = healing.upto.max(upto),
+            None => {
+                self.healing = Some(Healing { upto, retry_at_ms: None });
+                self.fetch_after(self.position, limits::HISTORY_MESSAGES, Ticket::Heal, out);
+            }
+        }
+    }
+
+    pub(super) fn healed(&mut self, scene: Scene<'_>, records: Vec<Record>, out: &mut Vec<Effect>) {
+        let Some(Healing { upto, .. }) = self.healing.take() else {
+            return;
+        };
+        let helped = !records.is_empty();
+        if let Some(first) = records.first().filter(|first| first.seq > self.position.next()) {
+            // The store has forgotten the rest: clients see the gap by the numbers.
+            self.position = Seq(first.seq.0 - 1);
+            self.floor = self.position;
+            self.ring = Ring::default();
+        }
+        records.into_iter().for_each(|record| self.deliver(record, out));
+        if upto <= self.position {
+            return;
+        }
+        if helped {
+            self.heal(upto, out);
+        } else {
+            let retry_at_ms = Some(scene.now.mono_ms + u64::from(STORE_RETRY_MS));
+            self.healing = Some(Healing { upto, retry_at_ms });
+        }
+    }
+
+    pub(super) fn retry_heal(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        let is_due = |healing: &Healing| healing.retry_at_ms.is_some_and(|at| at <= now_ms);
+        if let Some(Healing { upto, .. }) = self.healing.take_if(|healing| is_due(healing)) {
+            self.heal(upto, out);
+        }
+    }
+}
