@@ -22,7 +22,10 @@ impl Clock {
     pub fn now(&self) -> Now {
         // A clock before 1970 is a broken clock; zero is as good as any.
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono_ms: self.mono_ns() / 1_000_000, wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX) }
+        Now {
+            mono_ms: self.mono_ns() / 1_000_000,
+            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
+        }
     }
 
     /// Returns the nanoseconds since the beginning.

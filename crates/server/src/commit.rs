@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::inbox::Mail;
 use crate::node::Node;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 /// Most drafts of one transaction (P4).
 const BATCH: usize = 512;

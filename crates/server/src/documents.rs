@@ -9,7 +9,6 @@ use parlour_hub::effect::Document;
 use tokio::sync::Notify;
 
 use crate::node::Node;
-use crate::store::Store;
 
 /// Most keys that may wait; documents beyond are dropped and counted, for they are conveniences.
 const MOST: usize = 100_000;

@@ -18,7 +18,6 @@ use slab::Slab;
 use crate::inbox::Mail;
 use crate::metrics::ShardMetrics;
 use crate::node::Node;
-use crate::upgrade::Upgraded;
 
 mod adopt;
 mod carry;
@@ -64,6 +63,7 @@ pub struct Shard {
     /// Work that needs the runtime; started by the turn.
     errands: Vec<Errand>,
     drain_spread_ms: Option<u64>,
+    next_survey_ms: u64,
 }
 
 /// Compression state and the read buffer, shared by all connections.
@@ -114,6 +114,7 @@ impl Shard {
             scratch: Scratch::default(),
             errands: Vec::new(),
             drain_spread_ms: None,
+            next_survey_ms: 0,
         }
     }
 

@@ -51,13 +51,22 @@ impl Shard {
             in_flight: 0,
             pings: 0,
             waker: None,
-            timing: Timing { next_ping_ms: now_ms + self.ping_interval_ms(), check_ms: u64::MAX, ..Timing::default() },
+            timing: Timing {
+                next_ping_ms: now_ms + self.ping_interval_ms(),
+                check_ms: u64::MAX,
+                ..Timing::default()
+            },
             extra: None,
         };
         let slot = self.connections.insert(connection) as u32;
         self.metrics.connections.add(1);
-        self.metrics.accepted.add(1);
+        self.metrics.connections_opened.inc();
         self.check_by(slot, now_ms + hello_ms.min(self.ping_interval_ms()));
+        if self.drain_spread_ms.is_some() {
+            // Upgraded while the node was already going away.
+            self.connections[slot as usize].timing.drain_ms = Some(now_ms);
+            self.check_by(slot, now_ms);
+        }
         self.begin(slot, greeting);
         if !early.is_empty() && self.connections.contains(slot as usize) {
             self.on_bytes(slot, &mut early);
@@ -104,8 +113,9 @@ impl Shard {
         greeting: Option<Greeting>,
     ) {
         let is_new = self.connections[slot as usize].user.is_none();
-        if is_new && let Err(code) = self.connections[slot as usize].permit.claim_user(&user) {
-            self.refuse(slot, id, code.into());
+        if is_new && let Err(refusal) = self.connections[slot as usize].permit.claim_user(&user) {
+            let code = refusal.code;
+            self.refuse(slot, id, refusal);
             return self.end(slot, Reason::Error(code));
         }
         let welcome = self.describe_welcome(&user, &resume);

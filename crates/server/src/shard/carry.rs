@@ -11,7 +11,6 @@ use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId, limits}
 
 use super::Shard;
 use super::connection::Phase;
-use crate::commit::error_code;
 use crate::inbox::{Mail, RoomList};
 use crate::store::Span;
 
@@ -51,7 +50,9 @@ impl Shard {
     pub(super) fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::Send { to, reply } => self.answer(to, &reply),
-            Effect::Attach { to, room, joined, request, replay } => self.attach(to, &room, *joined, request, &replay),
+            Effect::Attach { to, room, joined, request, replay } => {
+                self.attach(to, &room, *joined, request, &replay)
+            }
             Effect::Detach { from, room, request, refusal } => self.detach(from, room, request, refusal),
             Effect::Unread { to, room, upto, events } => self.unread(to, room, upto, &events),
             Effect::ToUsers { users, event } => self.to_local_users(&users, &event),
@@ -115,7 +116,14 @@ impl Shard {
         }
     }
 
-    fn attach(&mut self, to: ConnId, room: &RoomName, joined: Joined, request: Caller, replay: &[Arc<Event>]) {
+    fn attach(
+        &mut self,
+        to: ConnId,
+        room: &RoomName,
+        joined: Joined,
+        request: Caller,
+        replay: &[Arc<Event>],
+    ) {
         let Some(slot) = self.slot_of(to).filter(|slot| self.connections[*slot as usize].is_live()) else {
             return; // its departure is on the way to the room
         };
@@ -179,7 +187,8 @@ impl Shard {
             StoreRequest::Append { caller, draft } => self.append(room, caller, draft),
             StoreRequest::Open { durable: false, .. } => {
                 let opened = Opened { log: Ok(None), seen: Vec::new(), new_epoch: new_epoch() };
-                self.errands.push(Box::pin(async move { Mail::Input { room, input: Input::Opened(opened) } }));
+                self.errands
+                    .push(Box::pin(async move { Mail::Input { room, input: Input::Opened(opened) } }));
             }
             StoreRequest::Open { durable: true, tail } => self.errands.push(Box::pin(async move {
                 let log = node.store.open(room.clone(), tail).await;

@@ -34,7 +34,7 @@ impl Shard {
     }
 
     fn on_request(&mut self, slot: u32, Request { id, command }: Request) {
-        self.metrics.command(&command);
+        self.metrics.command(command.name());
         let command = match command {
             Command::Hello(hello) => return self.hello(slot, id, hello),
             command => command,
@@ -55,7 +55,7 @@ impl Shard {
         let now_ns = self.node.clock.mono_ns();
         let connection = &mut self.connections[slot as usize];
         let permit = &connection.permit;
-        connection.session.admit(now_ns, &self.node.rates, command, |rate| permit.charge_user(rate, now_ns))?;
+        connection.session.admit(now_ns, &self.node.rates, command, |rate| permit.spend(rate, now_ns))?;
         match command {
             Command::Publish(publish) => self.allow(Action::Publish, &publish.room),
             Command::History(query) => self.allow(Action::Read, &query.room),
@@ -81,7 +81,9 @@ impl Shard {
                 self.enter(slot, caller.request, join.room, join.since, join.history.unwrap_or(0));
             }
             Command::Leave(leave) => self.leave(slot, caller, leave.room),
-            Command::Publish(Publish { room, text, cid }) => self.ask(caller, room, |caller| Input::Publish { caller, cid, text }),
+            Command::Publish(Publish { room, text, cid }) => {
+                self.ask(caller, room, |caller| Input::Publish { caller, cid, text })
+            }
             Command::Private(Private { to, text, cid }) => {
                 let room = RoomName::private(&caller.user, &to);
                 self.ask(caller, room, |caller| Input::Publish { caller, cid, text });

@@ -14,9 +14,9 @@ use parlour_protocol::{RoomName, Seq, UserId};
 use parlour_websocket::Decoder;
 use tokio::net::TcpStream;
 
+use super::ShardRef;
 use super::fanout::{Place, Variant};
 use super::outbox::Outbox;
-use super::ShardRef;
 use crate::admission::Permit;
 use crate::upgrade::Greeting;
 

@@ -12,6 +12,10 @@ use super::wheel::Entry;
 /// How long a closing connection waits for unanswered requests while the node drains, in
 /// milliseconds.
 const DRAIN_PATIENCE_MS: u64 = 2_000;
+/// Time between two surveys, in milliseconds.
+const SURVEY_MS: u64 = 1_000;
+/// How late a timer may be before its connection counts as forgotten, in milliseconds.
+const STALE_MS: u64 = 60_000;
 
 impl Shard {
     /// Asks the wheel to look at a connection no later than `due_ms`.
@@ -36,6 +40,32 @@ impl Shard {
         self.hub.tick(self.now, &mut effects);
         self.carry_out(&mut effects);
         self.scratch.effects = effects;
+        if self.now.mono_ms >= self.next_survey_ms {
+            self.next_survey_ms = self.now.mono_ms + SURVEY_MS;
+            self.survey();
+        }
+    }
+
+    /// Counts what waits for slow sockets, and repairs what must not be: a connection that no timer
+    /// would ever look at again. Each such find is a bug that is counted (R31).
+    fn survey(&mut self) {
+        let (mut bytes, mut outboxes) = (0, 0);
+        let mut stale = Vec::new();
+        for (slot, connection) in &self.connections {
+            bytes += connection.outbox.bytes() as u64;
+            outboxes += u64::from(!connection.outbox.is_empty());
+            if connection.timing.check_ms.saturating_add(STALE_MS) < self.now.mono_ms
+                || connection.timing.check_ms == u64::MAX
+            {
+                stale.push(slot as u32);
+            }
+        }
+        self.metrics.outbox_bytes.set(bytes);
+        self.metrics.outboxes.set(outboxes);
+        for slot in stale {
+            self.metrics.stale_reaped.inc();
+            self.end(slot, Reason::Lost);
+        }
     }
 
     fn check(&mut self, entry: Entry) {

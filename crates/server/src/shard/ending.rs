@@ -108,7 +108,9 @@ impl Shard {
             _ => Ending::Lost,
         };
         let conn = self.id_of(slot);
-        while let Some(room) = self.connections.get(slot as usize).and_then(|c| Some(c.rooms.last()?.room.clone())) {
+        while let Some(room) =
+            self.connections.get(slot as usize).and_then(|c| Some(c.rooms.last()?.room.clone()))
+        {
             self.take_off_list(slot, &room);
             self.dispatch(&room, Input::Detach { conn, user: user.clone(), ending });
         }
@@ -142,7 +144,13 @@ impl Shard {
                 tracing::debug!(reason = reason.word(), user, slot, shard = self.id, "connection ended");
             }
             Reason::Error(_) | Reason::Framing(_) => {
-                tracing::info!(reason = reason.word(), user, slot, shard = self.id, "connection ended by the server");
+                tracing::info!(
+                    reason = reason.word(),
+                    user,
+                    slot,
+                    shard = self.id,
+                    "connection ended by the server"
+                );
             }
         }
     }

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use parlour_protocol::RoomName;
 use parlour_protocol::dialect::DialectId;
 use parlour_protocol::event::Event;
-use parlour_protocol::RoomName;
 use parlour_websocket::{Deflater, Opcode, encode};
 use slab::Slab;
 
@@ -43,6 +43,7 @@ pub(super) struct Fanout {
     dirty: Vec<u32>,
     spare: Vec<Vec<u8>>,
     encoder: Encoder,
+    places: u64,
 }
 
 #[derive(Debug)]
@@ -73,9 +74,9 @@ pub(super) struct Batch {
 }
 
 impl Fanout {
-    /// Returns the number of rooms with members here.
-    pub(super) fn room_count(&self) -> usize {
-        self.rooms.len()
+    /// Returns how many places there are on all lists together.
+    pub(super) fn place_count(&self) -> u64 {
+        self.places
     }
 
     /// Returns the number of a room, if it has members here.
@@ -88,6 +89,7 @@ impl Fanout {
         let room = self.names.get(name).copied().unwrap_or_else(|| self.create(name));
         let local = &mut self.rooms[room as usize];
         local.members += 1;
+        self.places += 1;
         let found = local.groups.iter().position(|group| group.variant == variant);
         let group = found.unwrap_or_else(|| {
             local.groups.push(Group { variant, members: Vec::new(), buffer: Vec::new() });
@@ -110,6 +112,7 @@ impl Fanout {
             *members = Vec::new();
         }
         local.members -= 1;
+        self.places -= 1;
         if local.members == 0 {
             let local = self.rooms.remove(place.room as usize);
             self.names.remove(&local.name);

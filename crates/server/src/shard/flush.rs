@@ -3,11 +3,11 @@
 use std::io;
 use std::rc::Rc;
 
+use super::Shard;
 use super::connection::Phase;
 use super::ending::Reason;
 use super::fanout::{Batch, finish};
 use super::outbox::Slice;
-use super::Shard;
 use parlour_protocol::ErrorCode;
 
 /// What a write left behind.

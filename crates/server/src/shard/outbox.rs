@@ -55,7 +55,9 @@ impl Outbox {
 
     /// Adds a slice behind all others.
     pub(super) fn push(&mut self, slice: Slice, now_ms: u64) {
-        let waiting = self.waiting.get_or_insert_with(|| Box::new(Waiting { progress_ms: now_ms, ..Waiting::default() }));
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::new(Waiting { progress_ms: now_ms, ..Waiting::default() }));
         waiting.bytes += slice.bytes().len();
         waiting.slices.push_back(slice);
     }
@@ -100,7 +102,9 @@ impl Outbox {
 
 impl Waiting {
     fn write_once(&self, stream: &TcpStream) -> io::Result<usize> {
-        if let [only] = self.slices.as_slices().0 && self.slices.len() == 1 {
+        if let [only] = self.slices.as_slices().0
+            && self.slices.len() == 1
+        {
             return stream.try_write(only.bytes());
         }
         let mut vectors = [IoSlice::new(&[]); SLICES];

@@ -26,7 +26,8 @@ pub type ShardThread = JoinHandle<()>;
 /// # Errors
 /// The operating system's, if it gives no thread or no event queue.
 pub fn spawn(node: Arc<Node>, id: u16) -> io::Result<ShardThread> {
-    let runtime = Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
+    let runtime =
+        Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
     // The runtime cannot move between threads; only whether it can be had is checked here.
     drop(runtime?);
     std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || run(&node, id))
@@ -34,7 +35,8 @@ pub fn spawn(node: Arc<Node>, id: u16) -> io::Result<ShardThread> {
 
 fn run(node: &Arc<Node>, id: u16) {
     let turns = catch_unwind(AssertUnwindSafe(|| {
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
+        let runtime =
+            Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
         match runtime {
             Ok(runtime) => runtime.block_on(turns(Rc::new(RefCell::new(Shard::new(id, Arc::clone(node)))))),
             Err(error) => tracing::error!(%error, shard = id, "no runtime"),
@@ -98,7 +100,9 @@ fn greet(
     };
     let shard = Rc::clone(shard);
     let shell = Arc::clone(&node.shell);
-    tokio::task::spawn_local(listener::greet(stream, peer, permit, shell, move |upgraded| adopt(&shard, upgraded)));
+    tokio::task::spawn_local(listener::greet(stream, peer, permit, shell, move |upgraded| {
+        adopt(&shard, upgraded)
+    }));
 }
 
 fn run_errands(state: &mut Shard, node: &Arc<Node>) {
@@ -125,7 +129,7 @@ impl Shard {
     /// Shows how much this shard holds.
     fn report(&self) {
         self.metrics.rooms.set(self.hub.room_count() as u64);
-        self.metrics.local_rooms.set(self.fanout.room_count() as u64);
+        self.metrics.members.set(self.fanout.place_count());
         self.metrics.timers.set(self.wheel.len() as u64);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parlour_protocol::dialect::DialectId;
 use parlour_protocol::event::{Event, Reply};
-use parlour_protocol::{RequestId, Refusal, RoomName, Seq, UserId};
+use parlour_protocol::{Refusal, RequestId, RoomName, Seq, UserId};
 use parlour_websocket::Opcode;
 
 use super::Shard;
@@ -22,6 +22,9 @@ const HELD: usize = 1_000;
 impl Shard {
     /// Sends a reply at the end of the turn.
     pub(super) fn send(&mut self, slot: u32, reply: &Reply) {
+        if matches!(reply.event, Event::Ack(_)) {
+            self.metrics.acks.inc();
+        }
         if let Event::Rooms(rooms) = &reply.event {
             let mut rooms = rooms.clone();
             self.mark_joined(slot, &mut rooms);
@@ -114,7 +117,13 @@ impl Shard {
     }
 
     /// Sends what a user had not read of a conversation, and opens the gate after the last one.
-    pub(super) fn unread(&mut self, to: parlour_hub::ConnId, room: RoomName, upto: Seq, events: &[Arc<Event>]) {
+    pub(super) fn unread(
+        &mut self,
+        to: parlour_hub::ConnId,
+        room: RoomName,
+        upto: Seq,
+        events: &[Arc<Event>],
+    ) {
         let Some(slot) = self.slot_of(to) else {
             return;
         };
@@ -134,7 +143,9 @@ impl Shard {
 
     /// Asks the conversations of a user who has just come for unread messages.
     pub(super) fn conversations(&mut self, conn: parlour_hub::ConnId, cursors: Vec<(RoomName, Seq)>) {
-        let Some(slot) = self.slot_of(conn).filter(|slot| self.connections[*slot as usize].phase == Phase::Open) else {
+        let Some(slot) =
+            self.slot_of(conn).filter(|slot| self.connections[*slot as usize].phase == Phase::Open)
+        else {
             return;
         };
         let Some(user) = self.connections[slot as usize].user.clone() else {
@@ -162,7 +173,8 @@ impl Shard {
         for event in gate.held {
             let is_sent = match &*event {
                 Event::Private(message) => {
-                    let upto = gate.sent.iter().find(|(room, _)| *room == message.room).map(|(_, upto)| *upto);
+                    let upto =
+                        gate.sent.iter().find(|(room, _)| *room == message.room).map(|(_, upto)| *upto);
                     // One's own messages are not among the unread ones.
                     user.as_ref() != Some(&message.from) && upto.is_some_and(|upto| message.seq <= upto)
                 }

@@ -11,6 +11,7 @@ pub(super) struct Wheel {
     slots: Vec<Vec<Entry>>,
     /// Every slot before this tick has been emptied.
     next_tick: u64,
+    length: usize,
 }
 
 /// A connection and when it wants to be looked at.
@@ -23,29 +24,31 @@ pub(super) struct Entry {
 
 impl Wheel {
     pub(super) fn new() -> Self {
-        Self { slots: vec![Vec::new(); SLOTS], next_tick: 0 }
+        Self { slots: vec![Vec::new(); SLOTS], next_tick: 0, length: 0 }
     }
 
     /// Adds an entry; one that is due already comes with the next tick.
     pub(super) fn add(&mut self, entry: Entry) {
         let tick = entry.due_ms.div_ceil(TICK_MS).max(self.next_tick);
         self.slots[Self::index(tick)].push(entry);
+        self.length += 1;
     }
 
     /// Moves all entries that are due by `now_ms` into `due`.
     pub(super) fn advance(&mut self, now_ms: u64, due: &mut Vec<Entry>) {
-        let last = now_ms / TICK_MS;
+        let (last, before) = (now_ms / TICK_MS, due.len());
         // After a long pause one round visits every slot.
         let first = self.next_tick.max(last.saturating_sub(SLOTS as u64 - 1));
         for tick in first..=last {
             due.extend(self.slots[Self::index(tick)].extract_if(.., |entry| entry.due_ms <= now_ms));
         }
         self.next_tick = last + 1;
+        self.length -= due.len() - before;
     }
 
     /// Returns the number of entries.
     pub(super) fn len(&self) -> usize {
-        self.slots.iter().map(Vec::len).sum()
+        self.length
     }
 
     fn index(tick: u64) -> usize {

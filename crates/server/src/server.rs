@@ -1,0 +1,252 @@
+//! Starting and stopping a node.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlour_hub::session::{Permissions, Rates};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::clock::Clock;
+use crate::commit::{self, CommitQueue};
+use crate::config::Config;
+use crate::documents::{self, DocumentQueue};
+use crate::http::{Shell, admin};
+use crate::inbox::{Inbox, Mail};
+use crate::listener;
+use crate::metrics::Metrics;
+use crate::node::Node;
+use crate::shard::{self, ShardThread};
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+
+/// Longest time from a drain to the end of the process, beyond the configured spread.
+const DRAIN_SLACK: Duration = Duration::from_secs(5);
+/// Bytes of text that rooms keep when there is no data directory.
+const MEMORY_STORE_BYTES: usize = 256 * 1024 * 1024;
+
+/// A running node.
+#[derive(Debug)]
+pub struct Server {
+    node: Arc<Node>,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    accepting: JoinHandle<()>,
+    administration: JoinHandle<()>,
+    committing: JoinHandle<()>,
+    documenting: JoinHandle<()>,
+    shards: Vec<ShardThread>,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The operating system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// The store cannot be opened.
+    #[cfg(feature = "sqlite")]
+    #[error(transparent)]
+    Store(#[from] crate::store::sqlite::OpenError),
+}
+
+/// What a server does with messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Carries them out.
+    Rooms,
+    /// Sends them back, for conformance suites of WebSocket.
+    Echo,
+}
+
+impl Server {
+    /// Starts a node on the current runtime.
+    ///
+    /// # Errors
+    /// [`StartError`], with nothing left running.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_for(Purpose::Rooms, config).await
+    }
+
+    /// Starts a node for a purpose.
+    ///
+    /// # Errors
+    /// [`StartError`], with nothing left running.
+    pub async fn start_for(purpose: Purpose, config: Config) -> Result<Self, StartError> {
+        let listener = bind(config.listen)?;
+        let admin_listener = bind(config.admin_listen)?;
+        let (listen, admin_address) = (local(&listener)?, local(&admin_listener)?);
+        let store = open_store(&config)?;
+        let config = Arc::new(config);
+        let metrics = Metrics::new(config.shards);
+        let clock = Clock::start();
+        let shell = Arc::new(Shell::new(Arc::clone(&config), Arc::clone(&metrics), clock, listen));
+        let (commits, drafts) =
+            CommitQueue::new(config.limits.commit_queue, config.limits.commit_queue_bytes);
+        let node = Arc::new(Node {
+            rates: Rates::new(config.limits.rate_per_s, config.limits.burst),
+            permissions: Permissions::Everything,
+            frame_limits: parlour_websocket::Limits {
+                max_message_bytes: config.limits.message_bytes,
+                max_fragments: config.limits.fragments,
+            },
+            is_echo: purpose == Purpose::Echo,
+            inboxes: (0..config.shards).map(|_| Arc::new(Inbox::default())).collect(),
+            documents: DocumentQueue::default(),
+            config,
+            clock,
+            metrics,
+            store,
+            commits,
+            shell,
+        });
+        let ids = 0..u16::try_from(node.config.shards).unwrap_or(u16::MAX);
+        let shards = ids.map(|id| shard::spawn(Arc::clone(&node), id)).collect::<Result<_, _>>();
+        let server = Self {
+            listen,
+            admin: admin_address,
+            accepting: tokio::spawn(listener::accept(listener, Arc::clone(&node))),
+            administration: tokio::spawn(admin::serve(admin_listener, Arc::clone(&node))),
+            committing: tokio::spawn(commit::run(Arc::clone(&node), drafts)),
+            documenting: tokio::spawn(documents::run(Arc::clone(&node))),
+            shards: shards.map_err(StartError::Thread)?,
+            node,
+        };
+        server.node.shell.set_ready();
+        Ok(server)
+    }
+
+    /// Returns the address of clients, with the real port.
+    #[must_use]
+    pub fn listen_addr(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Returns the address of administration, with the real port.
+    #[must_use]
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Returns what the threads of the node share.
+    #[must_use]
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Serves until SIGINT or SIGTERM, then drains. A second signal ends the process at once.
+    ///
+    /// # Errors
+    /// The operating system's, if signals cannot be received.
+    pub async fn run_until_signal(self) -> io::Result<()> {
+        let mut interrupts = signals()?;
+        interrupts.recv().await;
+        tracing::info!("shutting down; a second signal ends at once");
+        let impatience = tokio::spawn(async move {
+            interrupts.recv().await;
+            std::process::exit(130);
+        });
+        self.drain().await;
+        impatience.abort();
+        Ok(())
+    }
+
+    /// Stops accepting, tells clients, answers what is in flight, closes with 1012 and ends every
+    /// task and thread of the node.
+    pub async fn drain(self) {
+        self.node.shell.set_draining();
+        sleep(self.node.config.timeouts.drain_notice).await;
+        self.accepting.abort();
+        let spread = self.node.config.timeouts.drain_spread;
+        let spread_ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+        self.node.inboxes.iter().for_each(|inbox| inbox.post(Mail::Drain { spread_ms }));
+        let deadline = Instant::now() + spread + DRAIN_SLACK;
+        while !self.is_quiet() && Instant::now() < deadline {
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.stop().await;
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.node.metrics.connections() == 0 && self.node.commits.is_empty()
+    }
+
+    async fn stop(self) {
+        self.node.inboxes.iter().for_each(|inbox| inbox.post(Mail::Stop));
+        let shards = self.shards;
+        let joining = tokio::task::spawn_blocking(move || {
+            shards.into_iter().for_each(|shard| drop(shard.join()));
+        });
+        if joining.await.is_err() {
+            tracing::error!("a shard did not end in order");
+        }
+        for task in [self.accepting, self.administration, self.committing, self.documenting] {
+            task.abort();
+            // Aborted is what it should be.
+            drop(task.await);
+        }
+        documents::write_waiting(&self.node).await;
+        if let Err(error) = self.node.store.check().await {
+            tracing::error!(%error, "the store did not close in order");
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Interrupts {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+fn signals() -> io::Result<Interrupts> {
+    use tokio::signal::unix::{SignalKind, signal};
+    Ok(Interrupts {
+        interrupt: signal(SignalKind::interrupt())?,
+        terminate: signal(SignalKind::terminate())?,
+    })
+}
+
+impl Interrupts {
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listen = || {
+        let socket =
+            socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(4_096)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
+    };
+    listen().map_err(|source| StartError::Listen { address, source })
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(StartError::Thread)
+}
+
+fn open_store(config: &Config) -> Result<Box<dyn Store>, StartError> {
+    match &config.data_dir {
+        #[cfg(feature = "sqlite")]
+        Some(directory) => Ok(Box::new(crate::store::sqlite::SqliteStore::open(directory)?)),
+        _ => Ok(Box::new(MemoryStore::new(MEMORY_STORE_BYTES))),
+    }
+}
