@@ -1,5 +1,7 @@
 //! The codec as its users see it: bytes in, frames out.
 
+#[cfg(feature = "client")]
+mod client;
 mod decode_rules;
 mod deflate;
 mod differential;
