@@ -7,9 +7,10 @@ pub mod binary;
 pub mod json;
 pub mod text;
 
-use crate::command::Request;
+mod check;
+
+use crate::command::{Request, RequestId};
 use crate::error::Refusal;
-use crate::command::RequestId;
 use crate::event::{Event, Reply};
 use crate::name::RoomName;
 
@@ -40,6 +41,23 @@ pub struct Context<'a> {
 
 /// What one incoming message means, one item per command in it.
 pub type Decoded = Result<Request, Misunderstood>;
+
+/// Why a client did not understand an event.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// A frame of a type that the dialect does not use.
+    #[error("the frame has a type that this dialect does not use")]
+    FrameType,
+    /// An event of a newer server; skip it.
+    #[error("an event that this version does not know")]
+    Unknown,
+    /// Not the JSON that the protocol says.
+    #[error("malformed event: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A field is not what the protocol says.
+    #[error("malformed event: {}", .0.message)]
+    Fields(Refusal),
+}
 
 /// Translates between bytes and the two vocabularies. Stateless.
 pub trait Dialect: Sync {

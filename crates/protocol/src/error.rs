@@ -22,6 +22,18 @@ macro_rules! error_table {
                 match self { $(Self::$variant => $word,)+ }
             }
 
+            /// Finds the row of a word.
+            #[must_use]
+            pub fn parse(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+
+            /// Finds the row of a number.
+            #[must_use]
+            pub fn from_number(number: u16) -> Option<Self> {
+                match number { $($number => Some(Self::$variant),)+ _ => None }
+            }
+
             /// Whether the same request may succeed later, unchanged.
             #[must_use]
             pub fn is_retryable(self) -> bool {

@@ -9,7 +9,7 @@
 //! 5. [`dialect`]: plain text, JSON and binary.
 
 pub mod command;
-//pub mod dialect;
+pub mod dialect;
 pub mod error;
 pub mod event;
 pub mod limits;
