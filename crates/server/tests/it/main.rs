@@ -1,3 +1,4 @@
 //! One binary for all integration tests of the server: they link once.
 
+mod harness;
 mod store;
