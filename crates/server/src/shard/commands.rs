@@ -6,7 +6,7 @@ use parlour_hub::session::Action;
 use parlour_protocol::command::{Command, HistoryQuery, Private, Publish, Read, Request, SetPresence};
 use parlour_protocol::dialect::{Decoded, DialectId, Misunderstood};
 use parlour_protocol::event::{Ack, Event, Left, Pong, Reply};
-use parlour_protocol::{ErrorCode, Refusal, RequestId, RoomName};
+use parlour_protocol::{ErrorCode, Refusal, RequestId, RoomName, limits};
 
 use super::Shard;
 use super::connection::Phase;
@@ -75,10 +75,12 @@ impl Shard {
         match command {
             Command::Hello(_) => {}
             Command::Join(join) => {
+                let mut history = join.history.unwrap_or(0);
                 if self.connections[slot as usize].variant.dialect == DialectId::Text {
                     self.leave_others(slot, &caller, &join.room);
+                    history = limits::HISTORY_DEFAULT;
                 }
-                self.enter(slot, caller.request, join.room, join.since, join.history.unwrap_or(0));
+                self.enter(slot, caller.request, join.room, join.since, history);
             }
             Command::Leave(leave) => self.leave(slot, caller, leave.room),
             Command::Publish(Publish { room, text, cid }) => {
