@@ -1,7 +1,7 @@
 //! Carries out what rooms want done: the effects of the hub, and mail from other shards.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use parlour_hub::effect::{Document, StoreRequest, read_cursor_key, seen_key};
 use parlour_hub::input::{Caller, Opened};
@@ -231,16 +231,26 @@ impl Shard {
         }));
     }
 
-    /// Asks every shard for its rooms.
+    /// Asks the store for the caller's conversations, then every shard for its rooms.
     pub(super) fn ask_rooms(&mut self, caller: Caller) {
-        let list = Arc::new(RoomList {
-            conn: caller.conn,
-            request: caller.request,
-            rooms: std::sync::Mutex::default(),
-            missing: std::sync::atomic::AtomicUsize::new(self.node.inboxes.len()),
-        });
         self.connections[caller.conn.slot as usize].in_flight += 1;
-        self.node.inboxes.iter().for_each(|inbox| inbox.post(Mail::ListRooms(Arc::clone(&list))));
+        let node = Arc::clone(&self.node);
+        self.errands.push(Box::pin(async move {
+            let prefix = read_cursor_key(&caller.user, "@");
+            let documents = node.store.documents(prefix, CONVERSATIONS).await.unwrap_or_default();
+            let conversations =
+                documents.iter().filter_map(cursor).map(|(room, _)| conversation(room, &caller.user));
+            let list = Arc::new(RoomList {
+                rooms: Mutex::new(conversations.collect()),
+                conn: caller.conn,
+                request: caller.request,
+                missing: AtomicUsize::new(node.inboxes.len()),
+            });
+            for inbox in node.inboxes.iter().skip(1) {
+                inbox.post(Mail::ListRooms(Arc::clone(&list)));
+            }
+            Mail::ListRooms(list)
+        }));
     }
 
     /// Adds the rooms of this shard; the last shard sends the answer.
@@ -271,6 +281,12 @@ impl Shard {
             }
         }
     }
+}
+
+fn conversation(room: RoomName, user: &UserId) -> RoomSummary {
+    let with = room.peer_of(user);
+    let member_count = if with.as_ref() == Some(user) { 1 } else { 2 };
+    RoomSummary { room, member_count, joined: false, with }
 }
 
 fn cursor(document: &Document) -> Option<(RoomName, Seq)> {

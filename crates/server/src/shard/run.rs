@@ -24,12 +24,8 @@ pub type ShardThread = JoinHandle<()>;
 /// Starts the thread of a shard.
 ///
 /// # Errors
-/// The operating system's, if it gives no thread or no event queue.
+/// The operating system's, if it gives no thread.
 pub fn spawn(node: Arc<Node>, id: u16) -> io::Result<ShardThread> {
-    let runtime =
-        Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
-    // The runtime cannot move between threads; only whether it can be had is checked here.
-    drop(runtime?);
     std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || run(&node, id))
 }
 
@@ -37,10 +33,9 @@ fn run(node: &Arc<Node>, id: u16) {
     let turns = catch_unwind(AssertUnwindSafe(|| {
         let runtime =
             Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
-        match runtime {
-            Ok(runtime) => runtime.block_on(turns(Rc::new(RefCell::new(Shard::new(id, Arc::clone(node)))))),
-            Err(error) => tracing::error!(%error, shard = id, "no runtime"),
-        }
+        // Without an event queue a node cannot serve, and this happens only at its start.
+        let runtime = runtime.expect("the operating system gives an event queue");
+        runtime.block_on(turns(Rc::new(RefCell::new(Shard::new(id, Arc::clone(node))))));
     }));
     if turns.is_err() {
         // Rooms of this shard are lost; half alive is worse than restarted (R18).
