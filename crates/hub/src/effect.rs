@@ -26,7 +26,8 @@ pub enum Effect {
     Broadcast { room: RoomName, shards: ShardSet, event: Arc<Event> },
     /// Tells every connection of the participants of a private conversation.
     ToUsers { users: (UserId, UserId), event: Arc<Event> },
-    /// Tells one connection what it had not read of a private conversation.
+    /// Tells one connection what it had not read of a private conversation; everything up to
+    /// `upto` is in `events`, or need not be told. 0 if the store could not be asked.
     Unread { to: ConnId, room: RoomName, upto: Seq, events: Vec<Arc<Event>> },
     /// Asks the store; the answer comes back as an input of the same room.
     Store { room: RoomName, request: StoreRequest },

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use parlour_protocol::event::{Event, Reply};
-use parlour_protocol::{ErrorCode, RoomName};
+use parlour_protocol::{Epoch, ErrorCode, RoomName, Seq};
 
 use crate::effect::{Effect, StoreRequest};
 use crate::input::{Caller, Input, Now, Opened};
@@ -57,8 +57,20 @@ impl Hub {
             }
             (Some(Slot::Opening(waiting)), input) if waiting.len() < WAITING => waiting.push(input),
             (Some(Slot::Opening(_)), input) => refuse(name, input, ErrorCode::Overloaded, out),
-            // Nobody is in a room that is not in memory.
-            (None, Input::Detach { .. } | Input::Opened(_)) => {}
+            // Nobody is in a room that is not in memory, and it waits for no answer.
+            (
+                None,
+                Input::Detach { .. } | Input::Opened(_) | Input::Appended { .. } | Input::Fetched { .. },
+            ) => {}
+            // An empty room answers as well as the real one, and costs no read of the store.
+            (None, input) if is_for_members(name, &input) => {
+                let empty = Opened { log: Ok(None), seen: Vec::new(), new_epoch: Epoch::default() };
+                Room::open(name.clone(), self.rules.is_durable(name), empty).handle(
+                    Scene { now, rules: &self.rules },
+                    input,
+                    out,
+                );
+            }
             (None, input) => {
                 self.rooms.insert(name.clone(), Slot::Opening(vec![input]));
                 let request =
@@ -138,6 +150,15 @@ impl Hub {
     }
 }
 
+/// Whether only somebody who has joined gets anything but a refusal.
+fn is_for_members(room: &RoomName, input: &Input) -> bool {
+    match input {
+        Input::Leave { .. } | Input::Typing { .. } | Input::Presence { .. } | Input::Members { .. } => true,
+        Input::Publish { .. } | Input::Read { .. } => !room.is_private(),
+        _ => false,
+    }
+}
+
 /// Answers an input that cannot be handled because its room cannot be opened.
 fn refuse(room: &RoomName, input: Input, code: ErrorCode, out: &mut Vec<Effect>) {
     let refusal = store_refusal(code);
@@ -147,10 +168,18 @@ fn refuse(room: &RoomName, input: Input, code: ErrorCode, out: &mut Vec<Effect>)
         | Input::Members { caller }
         | Input::History { caller, .. }
         | Input::Read { caller, .. }
-        | Input::Leave { caller }
         | Input::Typing { caller, .. } => caller,
-        Input::Inbox { .. }
-        | Input::Presence { .. }
+        // The connection holds back newer messages until it hears about the older ones.
+        Input::Inbox { caller, .. } => {
+            let (to, room) = (caller.conn, room.clone());
+            return out.push(Effect::Unread { to, room, upto: Seq(0), events: Vec::new() });
+        }
+        // It is as good as gone.
+        Input::Leave { caller } => {
+            let (from, room) = (caller.conn, room.clone());
+            return out.push(Effect::Detach { from, room, request: caller, refusal: None });
+        }
+        Input::Presence { .. }
         | Input::Detach { .. }
         | Input::Opened(_)
         | Input::Appended { .. }

@@ -126,8 +126,11 @@ impl Room {
                 self.answer_page(caller, &query, messages, out);
             }
             (Ticket::History { caller, .. }, Err(code)) => refuse(&caller, store_refusal(code), out),
-            (Ticket::Inbox { caller }, records) => {
-                self.answer_inbox(&caller, records.unwrap_or_default(), out)
+            (Ticket::Inbox { caller }, Ok(records)) => self.answer_inbox(&caller, records, out),
+            // They stay unread; what comes from now on must not count as sent.
+            (Ticket::Inbox { caller }, Err(_)) => {
+                let (to, room) = (caller.conn, self.name.clone());
+                out.push(Effect::Unread { to, room, upto: Seq(0), events: Vec::new() });
             }
             (Ticket::Heal, records) => self.healed(scene, records.unwrap_or_default(), out),
         }

@@ -1,0 +1,185 @@
+//! A hub with its store, and what a shell knows: who is on the list of which room, and which
+//! requests still wait for their answer.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use parlour_hub::input::{Caller, Input, Now};
+use parlour_hub::{ConnId, Effect, Hub, Rules};
+use parlour_protocol::{RequestId, RoomName, UserId};
+
+use crate::store::Store;
+
+/// Shards that connections are spread over.
+const SHARDS: u32 = 3;
+/// The wall clock when the monotonic one shows 0, in milliseconds.
+pub const WALL_MS: i64 = 1_000_000;
+
+/// Sees an effect before it is carried out, with the room's list as it is then.
+pub type Observer<'a> = &'a mut dyn FnMut(&Effect, &BTreeSet<ConnId>);
+
+#[derive(Debug)]
+pub struct World {
+    pub hub: Hub,
+    pub store: Store,
+    pub now: Now,
+    lists: BTreeMap<RoomName, BTreeSet<ConnId>>,
+    unanswered: BTreeSet<(ConnId, u64)>,
+    ended: HashSet<ConnId>,
+    requests: u64,
+}
+
+impl World {
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            hub: Hub::new(rules),
+            store: Store::default(),
+            now: Now { mono_ms: 0, wall_ms: WALL_MS },
+            lists: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
+            ended: HashSet::new(),
+            requests: 0,
+        }
+    }
+
+    /// Begins a request.
+    pub fn caller(&mut self, user: &UserId, conn: ConnId) -> Caller {
+        self.requests += 1;
+        Caller { conn, user: user.clone(), request: Some(RequestId::Number(self.requests)) }
+    }
+
+    /// Moves the clock, stopping at every deadline on the way, as a shell does.
+    pub fn advance(&mut self, mono_ms: u64, see: Observer<'_>) {
+        while let Some(deadline) = self.hub.next_deadline().filter(|deadline| *deadline <= mono_ms) {
+            self.set_clock(deadline.max(self.now.mono_ms));
+            let mut out = Vec::new();
+            self.hub.tick(self.now, &mut out);
+            self.carry_out(out, see);
+            self.settle(see);
+        }
+        self.set_clock(mono_ms);
+    }
+
+    /// Lets something happen to a room, and everything that follows from it.
+    pub fn feed(&mut self, room: &RoomName, input: Input, see: Observer<'_>) {
+        match &input {
+            Input::Detach { conn, .. } => self.end(room, *conn),
+            Input::Join { caller, .. }
+            | Input::Leave { caller }
+            | Input::Publish { caller, .. }
+            | Input::Members { caller }
+            | Input::History { caller, .. }
+            | Input::Read { caller, .. } => {
+                self.unanswered.extend(request_of(caller));
+            }
+            _ => {}
+        }
+        self.handle(room, input, see);
+        self.settle(see);
+    }
+
+    /// Hands over the answers that the store does not hold.
+    pub fn settle(&mut self, see: Observer<'_>) {
+        while let Some((room, input)) = self.store.answer() {
+            self.handle(&room, input, see);
+        }
+    }
+
+    /// Hands over an answer that the store held.
+    pub fn release(&mut self, index: usize, see: Observer<'_>) {
+        if let Some((room, input)) = self.store.release(index) {
+            self.handle(&room, input, see);
+            self.settle(see);
+        }
+    }
+
+    /// Fails if a living connection still waits for an answer.
+    pub fn assert_all_answered(&self) {
+        assert!(self.unanswered.is_empty(), "requests without an answer: {:?}", self.unanswered);
+    }
+
+    fn set_clock(&mut self, mono_ms: u64) {
+        self.now = Now { mono_ms, wall_ms: WALL_MS + mono_ms as i64 };
+    }
+
+    fn handle(&mut self, room: &RoomName, input: Input, see: Observer<'_>) {
+        let mut out = Vec::new();
+        self.hub.handle(self.now, room, input, &mut out);
+        self.carry_out(out, see);
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>, see: Observer<'_>) {
+        for effect in effects {
+            see(&effect, self.list_of(&effect));
+            match effect {
+                Effect::Store { room, request } => self.store.ask(room, request),
+                Effect::Send { to, reply } => self.answered(to, reply.id.as_ref()),
+                Effect::Attach { to, room, request, .. } => {
+                    self.answered(to, request.request.as_ref());
+                    if !self.ended.contains(&to) {
+                        self.lists.entry(room).or_default().insert(to);
+                    }
+                }
+                Effect::Detach { from, room, request, .. } => {
+                    self.answered(from, request.request.as_ref());
+                    self.take_off_list(&room, from);
+                }
+                Effect::Broadcast { room, shards, .. } => {
+                    let listed = self.lists.get(&room).into_iter().flatten();
+                    let missed: Vec<_> = listed.filter(|c| shards.iter().all(|s| s != c.shard)).collect();
+                    assert!(missed.is_empty(), "a broadcast of {room} misses {missed:?}");
+                }
+                Effect::ToUsers { .. } | Effect::Unread { .. } | Effect::Vacated { .. } => {}
+            }
+        }
+    }
+
+    fn list_of(&self, effect: &Effect) -> &BTreeSet<ConnId> {
+        static NOBODY: BTreeSet<ConnId> = BTreeSet::new();
+        match effect {
+            Effect::Broadcast { room, .. } => self.lists.get(room).unwrap_or(&NOBODY),
+            _ => &NOBODY,
+        }
+    }
+
+    fn answered(&mut self, conn: ConnId, request: Option<&RequestId>) {
+        if let Some(RequestId::Number(number)) = request {
+            let waited = self.unanswered.remove(&(conn, *number));
+            assert!(waited || self.ended.contains(&conn), "request {number} of {conn:?} is answered twice");
+        }
+    }
+
+    fn end(&mut self, room: &RoomName, conn: ConnId) {
+        self.ended.insert(conn);
+        self.unanswered.retain(|(waiting, _)| *waiting != conn);
+        self.take_off_list(room, conn);
+    }
+
+    fn take_off_list(&mut self, room: &RoomName, conn: ConnId) {
+        if let Some(list) = self.lists.get_mut(room) {
+            list.remove(&conn);
+            if list.is_empty() {
+                self.lists.remove(room);
+            }
+        }
+    }
+}
+
+fn request_of(caller: &Caller) -> Option<(ConnId, u64)> {
+    match caller.request {
+        Some(RequestId::Number(number)) => Some((caller.conn, number)),
+        _ => None,
+    }
+}
+
+/// Names the connection with a number.
+pub fn conn(number: u32) -> ConnId {
+    ConnId { shard: (number % SHARDS) as u16, slot: number, generation: 0 }
+}
+
+pub fn user(name: &str) -> UserId {
+    UserId::parse(name).expect("a valid user id")
+}
+
+pub fn room(name: &str) -> RoomName {
+    RoomName::parse_any(name).expect("a valid room name")
+}
