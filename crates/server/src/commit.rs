@@ -72,6 +72,12 @@ impl CommitQueue {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// Whether one more draft would be refused.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.most
+    }
+
     /// Whether every draft has been answered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -100,6 +106,7 @@ pub async fn run(node: Arc<Node>, mut drafts: Drafts) {
         let outcome = node.store.append(batch.iter().map(|pending| pending.draft.clone()).collect()).await;
         node.metrics.commit(batch.len(), node.clock.mono_ns() - began, outcome.is_ok());
         node.commits.done(&batch);
+        node.metrics.node().commit_queue.set(node.commits.len() as u64);
         answer(&node, &mut batch, outcome);
     }
 }

@@ -1,7 +1,9 @@
 //! What the threads of a node share.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parlour_hub::rules::{Pattern, Rules};
@@ -11,12 +13,14 @@ use parlour_protocol::event::Window;
 use parlour_protocol::{ErrorCode, Refusal, RoomName, UserId, limits};
 
 use crate::clock::Clock;
-use crate::commit::{CommitQueue, error_code};
+use crate::commit::{CommitQueue, Drafts, error_code};
 use crate::config::{Config, Timeouts};
 use crate::documents::DocumentQueue;
-use crate::http::Shell;
 use crate::inbox::{Inbox, Mail};
 use crate::metrics::Metrics;
+use crate::server::{Purpose, StartError};
+use crate::shell::Shell;
+use crate::store::memory::MemoryStore;
 use crate::store::{Store, StoreError};
 
 /// One running server.
@@ -49,6 +53,42 @@ pub struct Node {
 }
 
 impl Node {
+    /// Builds a node whose threads do not run yet.
+    ///
+    /// # Errors
+    /// The store's, if it cannot be opened.
+    pub fn new(
+        purpose: Purpose,
+        config: Config,
+        listen: SocketAddr,
+    ) -> Result<(Arc<Self>, Drafts), StartError> {
+        let store = open_store(&config)?;
+        let config = Arc::new(config);
+        let metrics = Metrics::new(config.shards);
+        let clock = Clock::start();
+        let shell = Arc::new(Shell::new(Arc::clone(&config), Arc::clone(&metrics), clock, listen));
+        let (commits, drafts) =
+            CommitQueue::new(config.limits.commit_queue, config.limits.commit_queue_bytes);
+        let node = Self {
+            rates: Rates::new(config.limits.rate_per_s, config.limits.burst),
+            permissions: Permissions::Everything,
+            frame_limits: parlour_websocket::Limits {
+                max_message_bytes: config.limits.message_bytes,
+                max_fragments: config.limits.fragments,
+            },
+            is_echo: purpose == Purpose::Echo,
+            inboxes: (0..config.shards).map(|_| Arc::new(Inbox::default())).collect(),
+            documents: DocumentQueue::default(),
+            config,
+            clock,
+            metrics,
+            store,
+            commits,
+            shell,
+        };
+        Ok((Arc::new(node), drafts))
+    }
+
     /// Returns the shard that a room lives on.
     #[must_use]
     pub fn home(&self, room: &RoomName) -> usize {
@@ -120,8 +160,22 @@ impl Node {
 
     /// Logs and counts a failure of the store, and returns what clients are told.
     pub fn note_store_error(&self, error: StoreError) -> ErrorCode {
+        if error != StoreError::Corrupt {
+            self.shell.health.store_lost.store(true, Relaxed);
+        }
         self.metrics.store_error(error);
         tracing::warn!(%error, "the store failed");
         error_code(error)
+    }
+}
+
+/// Bytes of text that rooms keep when there is no data directory.
+const MEMORY_STORE_BYTES: usize = 256 * 1024 * 1024;
+
+fn open_store(config: &Config) -> Result<Box<dyn Store>, StartError> {
+    match &config.data_dir {
+        #[cfg(feature = "sqlite")]
+        Some(directory) => Ok(Box::new(crate::store::sqlite::SqliteStore::open(directory)?)),
+        _ => Ok(Box::new(MemoryStore::new(MEMORY_STORE_BYTES))),
     }
 }

@@ -3,29 +3,23 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use parlour_hub::session::{Permissions, Rates};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use crate::clock::Clock;
-use crate::commit::{self, CommitQueue};
+use crate::commit;
 use crate::config::Config;
-use crate::documents::{self, DocumentQueue};
-use crate::http::{Shell, admin};
-use crate::inbox::{Inbox, Mail};
+use crate::documents;
+use crate::http::admin;
+use crate::inbox::Mail;
 use crate::listener;
-use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::shard::{self, ShardThread};
-use crate::store::Store;
-use crate::store::memory::MemoryStore;
 
 /// Longest time from a drain to the end of the process, beyond the configured spread.
 const DRAIN_SLACK: Duration = Duration::from_secs(5);
-/// Bytes of text that rooms keep when there is no data directory.
-const MEMORY_STORE_BYTES: usize = 256 * 1024 * 1024;
 
 /// A running node.
 #[derive(Debug)]
@@ -37,6 +31,7 @@ pub struct Server {
     administration: JoinHandle<()>,
     committing: JoinHandle<()>,
     documenting: JoinHandle<()>,
+    watching: JoinHandle<()>,
     shards: Vec<ShardThread>,
 }
 
@@ -86,30 +81,7 @@ impl Server {
         let listener = bind(config.listen)?;
         let admin_listener = bind(config.admin_listen)?;
         let (listen, admin_address) = (local(&listener)?, local(&admin_listener)?);
-        let store = open_store(&config)?;
-        let config = Arc::new(config);
-        let metrics = Metrics::new(config.shards);
-        let clock = Clock::start();
-        let shell = Arc::new(Shell::new(Arc::clone(&config), Arc::clone(&metrics), clock, listen));
-        let (commits, drafts) =
-            CommitQueue::new(config.limits.commit_queue, config.limits.commit_queue_bytes);
-        let node = Arc::new(Node {
-            rates: Rates::new(config.limits.rate_per_s, config.limits.burst),
-            permissions: Permissions::Everything,
-            frame_limits: parlour_websocket::Limits {
-                max_message_bytes: config.limits.message_bytes,
-                max_fragments: config.limits.fragments,
-            },
-            is_echo: purpose == Purpose::Echo,
-            inboxes: (0..config.shards).map(|_| Arc::new(Inbox::default())).collect(),
-            documents: DocumentQueue::default(),
-            config,
-            clock,
-            metrics,
-            store,
-            commits,
-            shell,
-        });
+        let (node, drafts) = Node::new(purpose, config, listen)?;
         let ids = 0..u16::try_from(node.config.shards).unwrap_or(u16::MAX);
         let shards = ids.map(|id| shard::spawn(Arc::clone(&node), id)).collect::<Result<_, _>>();
         let server = Self {
@@ -119,6 +91,7 @@ impl Server {
             administration: tokio::spawn(admin::serve(admin_listener, Arc::clone(&node))),
             committing: tokio::spawn(commit::run(Arc::clone(&node), drafts)),
             documenting: tokio::spawn(documents::run(Arc::clone(&node))),
+            watching: tokio::spawn(watch(Arc::clone(&node))),
             shards: shards.map_err(StartError::Thread)?,
             node,
         };
@@ -190,7 +163,7 @@ impl Server {
         if joining.await.is_err() {
             tracing::error!("a shard did not end in order");
         }
-        for task in [self.accepting, self.administration, self.committing, self.documenting] {
+        for task in [self.accepting, self.administration, self.committing, self.documenting, self.watching] {
             task.abort();
             // Aborted is what it should be.
             drop(task.await);
@@ -199,6 +172,23 @@ impl Server {
         if let Err(error) = self.node.store.check().await {
             tracing::error!(%error, "the store did not close in order");
         }
+    }
+}
+
+/// Time between two looks at the node's health.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Keeps `/readyz` true: asks a store that failed whether it is back, and looks for piled-up work.
+async fn watch(node: Arc<Node>) {
+    let health = &node.shell.health;
+    loop {
+        sleep(WATCH).await;
+        if health.store_lost.load(Relaxed) && node.store.check().await.is_ok() {
+            health.store_lost.store(false, Relaxed);
+            tracing::info!("the store is back");
+        }
+        let is_crowded = node.inboxes.iter().any(|inbox| inbox.is_crowded()) || node.commits.is_full();
+        health.overloaded.store(is_crowded, Relaxed);
     }
 }
 
@@ -241,12 +231,4 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(StartError::Thread)
-}
-
-fn open_store(config: &Config) -> Result<Box<dyn Store>, StartError> {
-    match &config.data_dir {
-        #[cfg(feature = "sqlite")]
-        Some(directory) => Ok(Box::new(crate::store::sqlite::SqliteStore::open(directory)?)),
-        _ => Ok(Box::new(MemoryStore::new(MEMORY_STORE_BYTES))),
-    }
 }
