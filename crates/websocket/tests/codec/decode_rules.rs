@@ -145,6 +145,30 @@ fn control_frames_between_fragments_in_pieces() {
     }
 }
 
+#[test]
+fn a_header_split_at_every_byte() {
+    for length in [0, 125, 126, 65_535, 65_536] {
+        let payload = vec![b'p'; length];
+        let mut unmasked = Vec::new();
+        encode::frame(&mut unmasked, parlour_websocket::Opcode::Binary, &payload);
+        for (role, bytes) in [(Role::Server, raw(0x82, &payload)), (Role::Client, unmasked)] {
+            for first in 0..=bytes.len().min(15) {
+                for second in first..=bytes.len().min(15) {
+                    let split = Receiver::of(role, false).receive_split(&bytes, [first, second]);
+                    let expected = (vec![Owned::Binary(payload.clone())], None);
+                    assert_eq!(split, expected, "{length} bytes for {role:?} at {first}, {second}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_length_in_a_longer_form_than_necessary_is_accepted() {
+    let long = [&[0x82, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0][..], b"x"].concat();
+    assert_eq!(Receiver::plain().receive(&long), Ok(vec![Owned::Binary(b"x".to_vec())]));
+}
+
 /// Invalid text is refused with the first byte after which no continuation can be valid, also in
 /// an incomplete frame, and not before.
 #[test]
