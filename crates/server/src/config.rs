@@ -1,8 +1,28 @@
-//! The checked configuration. `raw` reads it from TOML, environment and flags.
+//! The checked configuration.
+//!
+//! [`settings`] is the one table of options; [`sources`] fills a [`Config`] from TOML, then the
+//! environment, then flags; [`check`] knows the rules between options and what is refused in
+//! production.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+mod check;
+mod defaults;
+mod error;
+mod example;
+mod machine;
+mod network;
+mod settings;
+mod sources;
+mod value;
+
+pub use error::{ConfigError, ConfigErrors};
+pub use example::example;
+pub use machine::raise_open_files;
+pub use network::Network;
+pub use sources::{Flags, Mode};
 
 /// Everything that an operator can decide, checked.
 #[derive(Debug, Clone)]
@@ -25,12 +45,14 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Rules of rooms by name pattern; the first match counts.
     pub rooms: Vec<RoomRule>,
-    /// Whether permessage-deflate is offered.
+    /// Whether permessage-deflate is agreed to.
     pub compression: bool,
+    /// What is logged, and how.
+    pub log: Log,
 }
 
 /// Who may connect.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Access {
     /// Whether `user=` in the URL or in `hello` is taken as identity.
     pub anonymous: bool,
@@ -40,8 +62,16 @@ pub struct Access {
     pub origins: Vec<String>,
     /// Whether pages of any loopback origin may connect (development).
     pub loopback_origins: bool,
-    /// Host names that this server answers to; empty means any.
+    /// Host names that this server answers to, without ports; empty means any.
     pub hosts: Vec<String>,
+    /// Acknowledges that anybody may take any name although this is not development mode.
+    pub allow_anonymous_in_production: bool,
+    /// Says that a proxy in front of a public listener speaks TLS.
+    pub behind_tls_proxy: bool,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Acknowledges that the administration address can be reached from other machines.
+    pub allow_remote_admin: bool,
 }
 
 /// Sizes and counts.
@@ -107,4 +137,22 @@ pub struct RoomRule {
     pub pattern: String,
     /// Whether messages are stored before they are broadcast.
     pub durable: bool,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Filter such as `info` or `info,parlour_server=debug`.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
 }

@@ -1,3 +1,25 @@
 //! The Parlour room server: all that touches a socket, a disk or a clock.
 
+pub mod admission;
+mod assets;
+pub mod clock;
+pub mod commit;
+pub mod config;
+pub mod documents;
+#[cfg(test)]
+mod generated;
+pub mod http;
+pub mod inbox;
+pub mod listener;
+pub mod logging;
+pub mod metrics;
+pub mod node;
+pub mod server;
+pub mod shard;
+pub mod shell;
 pub mod store;
+pub mod upgrade;
+pub mod verifier;
+
+pub use config::Config;
+pub use server::{Server, StartError};

@@ -1,0 +1,133 @@
+//! The rules between options, and what is refused outside development mode.
+
+use super::{Config, ConfigError};
+
+/// A frame header beside the payload, in bytes.
+const FRAME_BYTES: usize = 16;
+/// A drain must end within 30 s; this leaves time for the last writes.
+const DRAIN_MS: u128 = 28_000;
+
+/// Appends everything that is wrong.
+pub(super) fn check(config: &Config, errors: &mut Vec<ConfigError>) {
+    conflicts(config, errors);
+    config.access.origins.iter().for_each(|origin| check_origin(origin, errors));
+    if config.dev {
+        refuse_remote_dev(config, errors);
+    } else {
+        refuse_insecure(config, errors);
+    }
+}
+
+fn conflicts(config: &Config, errors: &mut Vec<ConfigError>) {
+    let Config { limits, timeouts, .. } = config;
+    let mut rule = |holds: bool, key, value: &dyn std::fmt::Display, rule| {
+        if !holds {
+            errors.push(ConfigError::Conflict { key, value: value.to_string(), rule });
+        }
+    };
+    rule(
+        timeouts.pong < timeouts.ping,
+        "timeouts.pong_ms",
+        &timeouts.pong.as_millis(),
+        "it must be less than `timeouts.ping_ms`, or pings overtake their answers",
+    );
+    rule(
+        limits.outbox_bytes >= limits.message_bytes + FRAME_BYTES,
+        "limits.outbox_bytes",
+        &limits.outbox_bytes,
+        "it must hold at least one message: 16 more than `limits.message_bytes`",
+    );
+    rule(
+        limits.commit_queue_bytes >= limits.message_bytes,
+        "limits.commit_queue_bytes",
+        &limits.commit_queue_bytes,
+        "it must hold at least one message: no less than `limits.message_bytes`",
+    );
+    rule(
+        (timeouts.drain_notice + timeouts.drain_spread).as_millis() <= DRAIN_MS,
+        "timeouts.drain_spread_ms",
+        &timeouts.drain_spread.as_millis(),
+        "with `timeouts.drain_notice_ms` it must be at most 28000, so that a drain ends within 30 s",
+    );
+    rule(
+        config.listen != config.admin_listen || config.listen.port() == 0,
+        "admin_listen",
+        &config.admin_listen,
+        "it must differ from `listen`, or clients could reach the administration",
+    );
+    for room in &config.rooms {
+        let prefix = room.pattern.strip_suffix('*').unwrap_or(&room.pattern);
+        rule(
+            !room.pattern.is_empty() && !prefix.contains('*'),
+            "room.pattern",
+            &room.pattern,
+            "it must be a name, or a prefix followed by one `*`",
+        );
+    }
+}
+
+/// An origin is compared as text, so it must be spelled the way browsers do (RFC 6454, section 6.2).
+fn check_origin(origin: &str, errors: &mut Vec<ConfigError>) {
+    let value = || format!("{origin:?}");
+    if origin.contains('*') {
+        let rule = "a wildcard lets every page on the web connect; list each origin";
+        return errors.push(ConfigError::Insecure { key: "access.origins", value: value(), rule });
+    }
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    let is_origin = host.is_some_and(|host| {
+        !host.is_empty()
+            && !host.contains(|c: char| !c.is_ascii_graphic() || c.is_ascii_uppercase() || "/?#@".contains(c))
+    });
+    if !is_origin {
+        let rule = "an origin is `https://`, a host in lower case and perhaps a port, with nothing behind it";
+        errors.push(ConfigError::Conflict { key: "access.origins", value: value(), rule });
+    }
+}
+
+fn refuse_remote_dev(config: &Config, errors: &mut Vec<ConfigError>) {
+    for (key, address) in [("listen", config.listen), ("admin_listen", config.admin_listen)] {
+        if !address.ip().is_loopback() {
+            errors.push(ConfigError::Insecure {
+                key,
+                value: address.to_string(),
+                rule: "development mode believes every name and so serves loopback only; \
+                       use `parlour serve` for other machines",
+            });
+        }
+    }
+}
+
+fn refuse_insecure(config: &Config, errors: &mut Vec<ConfigError>) {
+    let access = &config.access;
+    let mut rule = |is_safe: bool, key, value: &dyn std::fmt::Display, rule| {
+        if !is_safe {
+            errors.push(ConfigError::Insecure { key, value: value.to_string(), rule });
+        }
+    };
+    rule(
+        !access.anonymous || access.allow_anonymous_in_production,
+        "access.anonymous",
+        &access.anonymous,
+        "anybody could take anybody's name; set `access.allow_anonymous_in_production = true` \
+         if that is what you want",
+    );
+    rule(
+        config.listen.ip().is_loopback() || access.behind_tls_proxy,
+        "listen",
+        &config.listen,
+        "other machines would talk to it without encryption; put a TLS proxy in front \
+         and set `access.behind_tls_proxy = true`",
+    );
+    rule(
+        config.admin_listen.ip().is_loopback() || access.allow_remote_admin,
+        "admin_listen",
+        &config.admin_listen,
+        "it asks for no password; set `access.allow_remote_admin = true` if only trusted machines reach it",
+    );
+    rule(
+        config.data_dir.is_some(),
+        "data_dir",
+        &":memory:",
+        "acknowledged messages would be lost at the end; name a directory",
+    );
+}

@@ -1,0 +1,96 @@
+//! What holds where nobody said otherwise.
+
+use std::time::Duration;
+
+use super::{Access, Config, Limits, Log, LogFormat, Timeouts, machine};
+
+impl Default for Config {
+    /// Returns the defaults of production: closed, and on loopback until configured.
+    fn default() -> Self {
+        Self {
+            dev: false,
+            listen: ([127, 0, 0, 1], 8080).into(),
+            admin_listen: ([127, 0, 0, 1], 8081).into(),
+            data_dir: Some("parlour-data".into()),
+            shards: 0,
+            access: Access::default(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            rooms: Vec::new(),
+            compression: false,
+            log: Log { level: "info".into(), format: LogFormat::Text },
+        }
+    }
+}
+
+impl Config {
+    /// Returns the configuration of development mode: anybody may take any name, and nothing but
+    /// loopback is served.
+    #[must_use]
+    pub fn dev() -> Self {
+        Self::dev_defaults().resolved()
+    }
+
+    pub(super) fn dev_defaults() -> Self {
+        let mut config = Self { dev: true, ..Self::default() };
+        config.access.anonymous = true;
+        config.access.token_in_query = true;
+        config.access.loopback_origins = true;
+        config.access.hosts = ["localhost", "127.0.0.1", "[::1]"].map(String::from).into();
+        config.limits.history = 1_000;
+        // Load tests and many tabs come from one address and one user.
+        config.limits.connections_per_address = 100_000;
+        config.limits.connections_per_user = 1_000;
+        config.timeouts.drain_notice = Duration::from_millis(200);
+        config.timeouts.drain_spread = Duration::from_secs(1);
+        config
+    }
+
+    /// Fills in what depends on the machine.
+    pub(super) fn resolved(mut self) -> Self {
+        if self.shards == 0 {
+            self.shards = machine::cores();
+        }
+        if self.limits.connections == 0 {
+            self.limits.connections = machine::connections();
+        }
+        self
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 64 * 1024,
+            fragments: 1_024,
+            outbox_bytes: 1024 * 1024,
+            rooms_per_connection: parlour_protocol::limits::ROOMS_PER_CONNECTION,
+            members_per_room: 100_000,
+            notice_members: 1_000,
+            rate_per_s: 10,
+            burst: 20,
+            connections: 0,
+            connections_per_address: 200,
+            connections_per_user: 20,
+            history: parlour_protocol::limits::HISTORY_MESSAGES,
+            commit_queue: 1_000,
+            commit_queue_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            hello: Duration::from_secs(10),
+            message: Duration::from_secs(30),
+            ping: Duration::from_secs(25),
+            pong: Duration::from_secs(10),
+            stall: Duration::from_secs(10),
+            grace: Duration::from_secs(10),
+            drain_notice: Duration::from_secs(5),
+            drain_spread: Duration::from_secs(20),
+        }
+    }
+}

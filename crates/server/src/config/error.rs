@@ -1,0 +1,53 @@
+//! Why a configuration is refused.
+
+use std::fmt;
+
+/// One reason. Its text names the key, the value and the rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's text names its fields")]
+pub enum ConfigError {
+    /// The file is not TOML.
+    #[error("the configuration is not valid TOML: {0}")]
+    Syntax(toml::de::Error),
+    /// There is no such option.
+    #[error("{place}: there is no option `{key}`{}", hint(*nearest))]
+    Unknown { place: String, key: String, nearest: Option<&'static str> },
+    /// The value is of the wrong type or out of range.
+    #[error("{place}: `{key}` is {value}, but must be {rule}")]
+    Invalid { place: String, key: &'static str, value: String, rule: String },
+    /// Two options do not fit together.
+    #[error("`{key}` is {value}: {rule}")]
+    Conflict { key: &'static str, value: String, rule: &'static str },
+    /// The combination is not safe outside development mode.
+    #[error("not safe: `{key}` is {value}: {rule}")]
+    Insecure { key: &'static str, value: String, rule: &'static str },
+    /// A variable that other servers know, for something that this version does not have.
+    #[error("{variable} is set, but {what} is not supported yet; unset it to use the embedded store")]
+    Unsupported { variable: &'static str, what: &'static str },
+    /// A value was given twice.
+    #[error("{variable} and {variable}_FILE are both set; keep one")]
+    Twice { variable: String },
+    /// A file named by a `_FILE` variable cannot be read.
+    #[error("{variable}: {path} cannot be read: {kind}")]
+    Unreadable { variable: String, path: String, kind: std::io::ErrorKind },
+    /// A file named by a `_FILE` variable can be read by every user of the machine.
+    #[error("{variable}: {path} is readable by everybody; run `chmod o-rwx {path}`")]
+    WorldReadable { variable: String, path: String },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |key| format!("; did you mean `{key}`?"))
+}
+
+/// All reasons at once, so that one run shows everything to repair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is refused")?;
+        self.0.iter().try_for_each(|error| write!(f, "\n  - {error}"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}

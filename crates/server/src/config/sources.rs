@@ -1,0 +1,218 @@
+//! Fills a [`Config`] from a TOML file, then the environment, then flags.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::settings::{find, nearest};
+use super::value::Given;
+use super::{Config, ConfigError, ConfigErrors, RoomRule, check};
+
+/// Prefix of our environment variables.
+const PREFIX: &str = "PARLOUR_";
+/// Suffix of variables that name a file with the value.
+const FILE: &str = "_FILE";
+
+/// Which defaults and rules hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Development: anonymous, loopback only.
+    Dev,
+    /// Production.
+    Serve,
+}
+
+/// What the command line says.
+#[derive(Debug, Clone)]
+pub struct Flags {
+    /// Which defaults and rules hold.
+    pub mode: Mode,
+    /// Options by key, such as `("limits.history", "500")`.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+impl Flags {
+    /// Flags that say nothing but the mode.
+    #[must_use]
+    pub fn new(mode: Mode) -> Self {
+        Self { mode, settings: Vec::new() }
+    }
+
+    /// Sets an option, if there is a value.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: Option<impl ToString>) -> Self {
+        self.settings.extend(value.map(|value| (key, value.to_string())));
+        self
+    }
+}
+
+impl Config {
+    /// Reads a configuration: defaults, then `toml`, then `env`, then `flags`.
+    ///
+    /// Reads no environment and no file but those that `*_FILE` variables name; the limits of the
+    /// machine fill in `shards` and `limits.connections` where they are 0.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    ///
+    /// ```
+    /// use parlour_server::config::{Config, Flags, Mode};
+    ///
+    /// let env = [("PARLOUR_LIMITS__RATE_PER_S".to_owned(), "50".to_owned())];
+    /// let flags = Flags::new(Mode::Dev).with("listen", Some("127.0.0.1:9000"));
+    /// let config = Config::from_sources(Some("shards = 2"), env.into_iter(), flags)?;
+    /// assert_eq!((config.shards, config.limits.rate_per_s, config.listen.port()), (2, 50, 9000));
+    /// # Ok::<(), parlour_server::config::ConfigErrors>(())
+    /// ```
+    pub fn from_sources(
+        toml: Option<&str>,
+        env: impl Iterator<Item = (String, String)>,
+        flags: Flags,
+    ) -> Result<Self, ConfigErrors> {
+        let mut reading = Reading {
+            config: match flags.mode {
+                Mode::Dev => Self::dev_defaults(),
+                Mode::Serve => Self::default(),
+            },
+            errors: Vec::new(),
+        };
+        reading.toml(toml.unwrap_or_default());
+        reading.environment(env);
+        for (key, value) in flags.settings {
+            reading.set(&format!("--{}", key.replace(['.', '_'], "-")), key, Given::Text(value));
+        }
+        let Reading { config, mut errors } = reading;
+        let config = config.resolved();
+        check::check(&config, &mut errors);
+        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+    }
+}
+
+struct Reading {
+    config: Config,
+    errors: Vec<ConfigError>,
+}
+
+/// One `[[room]]` of the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoom {
+    pattern: String,
+    #[serde(default = "durable")]
+    durable: bool,
+}
+
+fn durable() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+struct RawRooms {
+    #[serde(default)]
+    room: Vec<RawRoom>,
+}
+
+impl Reading {
+    fn toml(&mut self, text: &str) {
+        let table: toml::Table = match text.parse() {
+            Ok(table) => table,
+            Err(error) => return self.errors.push(ConfigError::Syntax(error)),
+        };
+        match toml::from_str::<RawRooms>(text) {
+            Ok(rooms) => self.config.rooms.extend(
+                rooms.room.into_iter().map(|raw| RoomRule { pattern: raw.pattern, durable: raw.durable }),
+            ),
+            Err(error) => self.errors.push(ConfigError::Syntax(error)),
+        }
+        for (key, value) in table {
+            match value {
+                _ if key == "room" => {}
+                toml::Value::Table(section) => {
+                    for (name, value) in section {
+                        self.set("configuration", &format!("{key}.{name}"), Given::Toml(value));
+                    }
+                }
+                value => self.set("configuration", &key, Given::Toml(value)),
+            }
+        }
+    }
+
+    fn environment(&mut self, env: impl Iterator<Item = (String, String)>) {
+        let env: Vec<_> = env.filter(|(name, _)| is_ours(name)).collect();
+        for (name, value) in &env {
+            match name.strip_suffix(FILE) {
+                Some(stem) if env.iter().any(|(other, _)| other == stem) => {
+                    self.errors.push(ConfigError::Twice { variable: stem.into() });
+                }
+                Some(stem) => match read_secret(name, Path::new(value)) {
+                    Ok(secret) => self.variable(stem, secret),
+                    Err(error) => self.errors.push(error),
+                },
+                None => self.variable(name, value.clone()),
+            }
+        }
+    }
+
+    fn variable(&mut self, name: &str, value: String) {
+        let unsupported = match name {
+            "DATABASE_URL" => Some(("DATABASE_URL", "a PostgreSQL store")),
+            "REDIS_ADDR" => Some(("REDIS_ADDR", "a Redis broker")),
+            _ => None,
+        };
+        match (unsupported, name.strip_prefix(PREFIX)) {
+            // In development it is likely to be meant for another program of the same project.
+            (Some((variable, what)), _) if !self.config.dev => {
+                self.errors.push(ConfigError::Unsupported { variable, what });
+            }
+            (None, Some(path)) => {
+                let key = path.to_ascii_lowercase().replace("__", ".");
+                self.set(name, &key, Given::Text(value));
+            }
+            _ => {}
+        }
+    }
+
+    fn set(&mut self, place: &str, key: &str, given: Given) {
+        let Some(setting) = find(key) else {
+            let (place, key) = (place.into(), key.to_owned());
+            let nearest = nearest(&key);
+            return self.errors.push(ConfigError::Unknown { place, key, nearest });
+        };
+        let field = (setting.field)(&mut self.config);
+        if field.read(&given, &setting.range).is_none() {
+            self.errors.push(ConfigError::Invalid {
+                place: place.into(),
+                key: setting.key,
+                value: given.to_string(),
+                rule: field.rule(&setting.range),
+            });
+        }
+    }
+}
+
+/// Whether a variable is meant for us. Kubernetes sets `PARLOUR_PORT`, `PARLOUR_SERVICE_HOST` and
+/// the like in every container beside a service called `parlour`.
+fn is_ours(name: &str) -> bool {
+    let stem = name.strip_suffix(FILE).unwrap_or(name);
+    match stem.strip_prefix(PREFIX) {
+        Some(rest) => !rest.starts_with("SERVICE_") && rest != "PORT" && !rest.starts_with("PORT_"),
+        None => matches!(stem, "DATABASE_URL" | "REDIS_ADDR"),
+    }
+}
+
+/// Reads a file that holds one value; its last line break does not count.
+fn read_secret(variable: &str, path: &Path) -> Result<String, ConfigError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let shown = || (variable.to_owned(), path.display().to_string());
+    let unreadable = |error: std::io::Error| {
+        let (variable, path) = shown();
+        ConfigError::Unreadable { variable, path, kind: error.kind() }
+    };
+    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
+    if mode & 0o004 != 0 {
+        let (variable, path) = shown();
+        return Err(ConfigError::WorldReadable { variable, path });
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,123 @@
+//! The administration address: metrics, health, log level. Not for the public.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{Response, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::IntoResponse as _;
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use parlour_protocol::{ErrorCode, Refusal};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use super::{host, problem, serve_routes};
+use crate::logging;
+use crate::node::Node;
+use crate::shell::Shell;
+
+/// The content type of a scrape.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Requests answered at the same time; more wait.
+const AT_ONCE: usize = 64;
+
+/// Answers requests for ever. Cancellation safe; answers that have begun go on.
+pub async fn serve(listener: std::net::TcpListener, node: Arc<Node>) {
+    let deadline = node.config.timeouts.handshake;
+    let routes = routes(Arc::clone(&node.shell));
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(kind = %error.kind(), "the admin listener does not work"),
+    };
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        if let Ok((stream, _)) = listener.accept().await {
+            let routes = routes.clone();
+            tokio::spawn(async move {
+                Box::pin(serve_routes(stream, routes, deadline)).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+fn routes(shell: Arc<Shell>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics).fallback(|| async { problem::method_not_allowed("GET, HEAD") }))
+        .route("/healthz", get(live).fallback(|| async { problem::method_not_allowed("GET, HEAD") }))
+        .route("/readyz", get(ready).fallback(|| async { problem::method_not_allowed("GET, HEAD") }))
+        .route("/log", put(set_log).fallback(|| async { problem::method_not_allowed("PUT") }))
+        .fallback(|| async { problem::response(&ErrorCode::NoRoute.into()) })
+        .layer(middleware::from_fn_with_state(Arc::clone(&shell), check_host))
+        .with_state(shell)
+}
+
+/// On loopback a browser of this machine is a way in for any page (DNS rebinding); other addresses
+/// are reached by whatever name the operator's network gives them.
+async fn check_host(
+    State(shell): State<Arc<Shell>>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let served = match shell.config.admin_listen.ip().is_loopback() {
+        true => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
+        false => Vec::new(),
+    };
+    match host::check(&head, &served) {
+        Ok(()) => next.run(axum::extract::Request::from_parts(head, body)).await,
+        Err(refusal) => problem::response(&refusal),
+    }
+}
+
+async fn metrics(State(shell): State<Arc<Shell>>) -> Response<Body> {
+    ([(CONTENT_TYPE, OPENMETRICS)], shell.metrics.scrape()).into_response()
+}
+
+#[derive(Debug, Serialize)]
+struct Live {
+    status: &'static str,
+    dev: bool,
+}
+
+async fn live(State(shell): State<Arc<Shell>>) -> Response<Body> {
+    ([(CACHE_CONTROL, "no-store")], Json(Live { status: "live", dev: shell.config.dev })).into_response()
+}
+
+#[derive(Debug, Serialize)]
+struct Ready {
+    ready: bool,
+    reasons: Vec<&'static str>,
+}
+
+async fn ready(State(shell): State<Arc<Shell>>) -> Response<Body> {
+    let reasons = shell.health.reasons();
+    let ready = reasons.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, [(CACHE_CONTROL, "no-store")], Json(Ready { ready, reasons })).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+struct SetLog {
+    level: String,
+}
+
+async fn set_log(query: Result<Query<SetLog>, QueryRejection>) -> Response<Body> {
+    let changed = query.is_ok_and(|Query(wanted)| logging::set_filter(&wanted.level));
+    match changed {
+        true => StatusCode::NO_CONTENT.into_response(),
+        false => problem::response(&Refusal::because(
+            ErrorCode::InvalidParameter,
+            "`level` must be error, warn, info, debug, trace or off, or a list such as \
+             info,parlour_server=debug",
+        )),
+    }
+}

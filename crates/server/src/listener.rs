@@ -1,0 +1,101 @@
+//! From a listening socket to upgraded connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlour_protocol::{ErrorCode, Refusal};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::admission::Permit;
+use crate::http::{self, problem};
+use crate::inbox::Mail;
+use crate::logging::Truncated;
+use crate::node::Node;
+use crate::shell::Shell;
+use crate::upgrade::Upgraded;
+
+/// Refused clients that are told why at the same time; more are cut off without a word.
+const FAREWELLS: usize = 256;
+/// Pause after the system refused a new socket, so that the loop does not spin.
+const OUT_OF_FILES: Duration = Duration::from_millis(100);
+/// What a client is told to wait while the node shuts down, in milliseconds.
+const DRAINING_MS: u32 = 5_000;
+
+/// Accepts connections for ever and hands those that get a place to the shards, one after another.
+///
+/// The others are told why, before anything is read from them. Cancellation safe: a connection
+/// that was accepted has been handed on or refused.
+pub async fn accept(listener: std::net::TcpListener, node: Arc<Node>) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(kind = %error.kind(), "the listener does not work"),
+    };
+    let farewells = Arc::new(Semaphore::new(FAREWELLS));
+    let mut inboxes = node.inboxes.iter().cycle();
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // ECONNABORTED and the like concern one client; no more files concerns all.
+                tracing::warn!(kind = %error.kind(), "a connection was not accepted");
+                tokio::time::sleep(OUT_OF_FILES).await;
+                continue;
+            }
+        };
+        match admit(&node.shell, peer) {
+            Ok(permit) => {
+                // Frames are written whole, so waiting for more only delays them.
+                let _ = stream.set_nodelay(true);
+                if let (Ok(stream), Some(inbox)) = (stream.into_std(), inboxes.next()) {
+                    inbox.post(Mail::Accepted { stream, peer, permit });
+                }
+            }
+            Err(refusal) => turn_away(stream, peer, &refusal, &node.shell, &farewells),
+        }
+    }
+}
+
+fn admit(shell: &Shell, peer: SocketAddr) -> Result<Permit, Refusal> {
+    if shell.health.is_draining() {
+        return Err(Refusal::retry_after(ErrorCode::NodeFull, DRAINING_MS));
+    }
+    shell.admission.admit(peer.ip())
+}
+
+fn turn_away(
+    stream: TcpStream,
+    peer: SocketAddr,
+    refusal: &Refusal,
+    shell: &Shell,
+    farewells: &Arc<Semaphore>,
+) {
+    let code = refusal.code.word();
+    shell.metrics.node().turned_away.inc(code);
+    tracing::info!(code, address = %Truncated(peer.ip()), "connection turned away");
+    if let Ok(farewell) = Arc::clone(farewells).try_acquire_owned() {
+        let answer = problem::bytes(refusal);
+        tokio::spawn(async move {
+            http::say_and_close(stream, &answer).await;
+            drop(farewell);
+        });
+    }
+}
+
+/// Answers the HTTP request of a new connection; hands it to `adopt` if it became a WebSocket.
+///
+/// `stream` belongs to the runtime of the calling shard. Everything of HTTP is gone when `adopt` is
+/// called. The future is small: the state of the handshake is boxed.
+pub async fn greet(
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: Permit,
+    shell: Arc<Shell>,
+    adopt: impl FnOnce(Upgraded),
+) {
+    let conversation = Box::pin(http::converse(stream, peer.ip(), permit, &shell));
+    if let Some(upgraded) = conversation.await {
+        adopt(upgraded);
+    }
+}

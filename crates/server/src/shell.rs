@@ -1,0 +1,111 @@
+//! What the server around the shards shares: configuration, limits, health.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use axum::Router;
+use parlour_protocol::{Refusal, UserId};
+
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::verifier::{self, Credentials, Verifier};
+
+/// Everything that a request needs to be answered, on whichever thread.
+#[derive(Debug)]
+pub struct Shell {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The instruments.
+    pub metrics: Arc<Metrics>,
+    /// The limits on connections.
+    pub admission: Arc<Admission>,
+    /// Who tells users apart.
+    pub verifier: Box<dyn Verifier>,
+    /// Whether the node can do its work.
+    pub health: Health,
+    /// Host names that are served; empty means any.
+    pub(crate) hosts: Vec<String>,
+    /// The routes of the public address.
+    pub(crate) routes: Router,
+}
+
+/// Whether the node can do its work. Every flag may be set from any thread.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// The shards run and the store has been opened.
+    pub started: AtomicBool,
+    /// The node is shutting down: nobody new is let in.
+    pub draining: AtomicBool,
+    /// The store did not answer the last time it was asked.
+    pub store_lost: AtomicBool,
+    /// Too much work is waiting.
+    pub overloaded: AtomicBool,
+}
+
+impl Shell {
+    /// Builds a shell with the verifier that the configuration asks for.
+    ///
+    /// `listen` is the address of clients: its literal is a host name that cannot lead elsewhere.
+    #[must_use]
+    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, clock: Clock, listen: SocketAddr) -> Self {
+        let mut hosts = config.access.hosts.clone();
+        if !hosts.is_empty() {
+            hosts.push(match listen {
+                SocketAddr::V4(v4) => v4.ip().to_string(),
+                SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+            });
+        }
+        Self {
+            admission: Admission::new(&config.limits, &config.access, clock),
+            verifier: verifier::from_config(&config.access),
+            health: Health::default(),
+            hosts,
+            routes: crate::http::public::routes(),
+            config,
+            metrics,
+        }
+    }
+
+    /// Tells that the node can do its work.
+    pub fn set_ready(&self) {
+        self.health.started.store(true, Relaxed);
+    }
+
+    /// Lets nobody in from now on.
+    pub fn set_draining(&self) {
+        self.health.draining.store(true, Relaxed);
+    }
+
+    /// Decides who shows these credentials.
+    ///
+    /// # Errors
+    /// Those of [`Verifier::verify`].
+    pub fn verify(&self, token: Option<&str>, user: Option<&UserId>) -> Result<UserId, Refusal> {
+        self.verifier.verify(Credentials { token, user }).map(|identity| identity.user)
+    }
+}
+
+impl Health {
+    /// Returns why the node should get no new clients; nothing if it should.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<&'static str> {
+        [
+            (!self.started.load(Relaxed), "starting"),
+            (self.draining.load(Relaxed), "draining"),
+            (self.store_lost.load(Relaxed), "store_lost"),
+            (self.overloaded.load(Relaxed), "overloaded"),
+        ]
+        .into_iter()
+        .filter_map(|(holds, reason)| holds.then_some(reason))
+        .collect()
+    }
+
+    /// Whether the node is shutting down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+}
