@@ -22,9 +22,9 @@ pub const ROOMS_PER_CONNECTION: usize = 512;
 pub const MEMBERS_LISTED: usize = 500;
 /// Most rooms listed in one answer.
 pub const ROOMS_LISTED: usize = 500;
-/// Bad commands within [`BAD_COMMAND_WINDOW_MS`] that end a connection with 1008 `too_many_errors`.
+/// Bad commands within one window that end a connection with 1008 `too_many_errors`.
 pub const BAD_COMMANDS: u32 = 10;
-/// Window of [`BAD_COMMANDS`], in milliseconds.
+/// Window in which bad commands are counted, in milliseconds.
 pub const BAD_COMMAND_WINDOW_MS: u64 = 60_000;
 /// How long a typing notice lives without being renewed, in milliseconds.
 pub const TYPING_MS: u64 = 6_000;

@@ -2,8 +2,8 @@
 //!
 //! A line is said in the current room; a command begins with `/`. There are no request ids on this
 //! wire, so the dialect uses them for itself: the id of a request is the word of its command, such
-//! as `/who`, and tells the answer apart from an event that nobody asked for. What is said has the
-//! empty word.
+//! as `/who` (`say` for what is no command), and tells the answer apart from an event that nobody
+//! asked for.
 
 mod command;
 mod render;

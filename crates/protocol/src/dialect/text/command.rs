@@ -16,19 +16,21 @@ use crate::name::{RoomName, UserId};
 const COMMANDS: [&str; 10] =
     ["/join", "/leave", "/msg", "/who", "/history", "/rooms", "/away", "/back", "/ping", "/help"];
 
+/// Id of what is no command, or no known one.
+const SAID: &str = "say";
+
 /// Reads one line without its line feed.
 pub(super) fn decode(line: &str, context: Context<'_>) -> Decoded {
     let (word, command) = match line.strip_prefix('/') {
-        None => ("", say(line, context)),
-        Some(said) if said.starts_with('/') => ("", say(said, context)),
+        None => (SAID, say(line, context)),
+        Some(said) if said.starts_with('/') => (SAID, say(said, context)),
         Some(_) => {
             let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            (word, command(word, rest.trim(), context))
+            let known = COMMANDS.into_iter().find(|known| *known == word);
+            (known.unwrap_or(SAID), command(word, rest.trim(), context))
         }
     };
-    let id = Some(RequestId::Text(CompactString::from(
-        COMMANDS.into_iter().find(|known| *known == word).unwrap_or_default(),
-    )));
+    let id = Some(RequestId::Text(CompactString::const_new(word)));
     match command {
         Ok(command) => complete(id, command),
         Err(refusal) => Err(Misunderstood { id, refusal }),
