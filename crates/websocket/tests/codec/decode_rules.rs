@@ -152,12 +152,11 @@ fn a_header_split_at_every_byte() {
         let mut unmasked = Vec::new();
         encode::frame(&mut unmasked, parlour_websocket::Opcode::Binary, &payload);
         for (role, bytes) in [(Role::Server, raw(0x82, &payload)), (Role::Client, unmasked)] {
-            for first in 0..=bytes.len().min(15) {
-                for second in first..=bytes.len().min(15) {
-                    let split = Receiver::of(role, false).receive_split(&bytes, [first, second]);
-                    let expected = (vec![Owned::Binary(payload.clone())], None);
-                    assert_eq!(split, expected, "{length} bytes for {role:?} at {first}, {second}");
-                }
+            for at in 0..bytes.len().min(15) {
+                // One byte arrives alone.
+                let split = Receiver::of(role, false).receive_split(&bytes, [at, at + 1]);
+                let expected = (vec![Owned::Binary(payload.clone())], None);
+                assert_eq!(split, expected, "{length} bytes for {role:?} at {at}");
             }
         }
     }

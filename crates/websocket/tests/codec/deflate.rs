@@ -59,8 +59,8 @@ fn final_blocks() {
 
 #[test]
 fn f21_a_bomb_is_refused_while_it_inflates() {
-    let bomb = compressed(&vec![0; 50_000_000], FlushCompress::Sync);
-    assert!(bomb.len() < 60_000);
+    let bomb = compressed(&vec![0; 5_000_000], FlushCompress::Sync);
+    assert!(bomb.len() < 6_000);
     let mut inflater = Inflater::new();
     assert_eq!(inflater.inflate(&bomb, 64 * 1024), Err(InflateError::TooLarge));
     let error = Receiver::deflated().receive(&raw(0xc2, &bomb)).expect_err("a bomb");

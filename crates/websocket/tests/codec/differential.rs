@@ -84,6 +84,11 @@ proptest! {
         let (frames, error) = Receiver::plain().receive_split(&bytes, []);
         prop_assert_eq!((frames, error.is_some()), tungstenite(&bytes));
     }
+}
+
+proptest! {
+    // A compression state on both sides for every case makes this one slow.
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn deflated_messages_to_and_from_yawc(
