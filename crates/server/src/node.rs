@@ -62,7 +62,17 @@ impl Node {
         config: Config,
         listen: SocketAddr,
     ) -> Result<(Arc<Self>, Drafts), StartError> {
-        let store = open_store(&config)?;
+        Ok(Self::on_store(open_store(&config)?, purpose, config, listen))
+    }
+
+    /// Builds a node on a store that is open already.
+    #[must_use]
+    pub fn on_store(
+        store: Box<dyn Store>,
+        purpose: Purpose,
+        config: Config,
+        listen: SocketAddr,
+    ) -> (Arc<Self>, Drafts) {
         let config = Arc::new(config);
         let metrics = Metrics::new(config.shards);
         let clock = Clock::start();
@@ -86,7 +96,7 @@ impl Node {
             commits,
             shell,
         };
-        Ok((Arc::new(node), drafts))
+        (Arc::new(node), drafts)
     }
 
     /// Returns the shard that a room lives on.
@@ -172,7 +182,7 @@ impl Node {
 /// Bytes of text that rooms keep when there is no data directory.
 const MEMORY_STORE_BYTES: usize = 256 * 1024 * 1024;
 
-fn open_store(config: &Config) -> Result<Box<dyn Store>, StartError> {
+pub(crate) fn open_store(config: &Config) -> Result<Box<dyn Store>, StartError> {
     match &config.data_dir {
         #[cfg(feature = "sqlite")]
         Some(directory) => Ok(Box::new(crate::store::sqlite::SqliteStore::open(directory)?)),

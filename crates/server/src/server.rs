@@ -15,8 +15,9 @@ use crate::documents;
 use crate::http::admin;
 use crate::inbox::Mail;
 use crate::listener;
-use crate::node::Node;
+use crate::node::{Node, open_store};
 use crate::shard::{self, ShardThread};
+use crate::store::Store;
 
 /// Longest time from a drain to the end of the process, beyond the configured spread.
 const DRAIN_SLACK: Duration = Duration::from_secs(5);
@@ -78,10 +79,22 @@ impl Server {
     /// # Errors
     /// [`StartError`], with nothing left running.
     pub async fn start_for(purpose: Purpose, config: Config) -> Result<Self, StartError> {
+        Self::launch(open_store(&config)?, purpose, config)
+    }
+
+    /// Starts a node on a store that the caller has opened; `data_dir` is not looked at.
+    ///
+    /// # Errors
+    /// [`StartError`], with nothing left running.
+    pub async fn start_on(store: Box<dyn Store>, config: Config) -> Result<Self, StartError> {
+        Self::launch(store, Purpose::Rooms, config)
+    }
+
+    fn launch(store: Box<dyn Store>, purpose: Purpose, config: Config) -> Result<Self, StartError> {
         let listener = bind(config.listen)?;
         let admin_listener = bind(config.admin_listen)?;
         let (listen, admin_address) = (local(&listener)?, local(&admin_listener)?);
-        let (node, drafts) = Node::new(purpose, config, listen)?;
+        let (node, drafts) = Node::on_store(store, purpose, config, listen);
         let ids = 0..u16::try_from(node.config.shards).unwrap_or(u16::MAX);
         let shards = ids.map(|id| shard::spawn(Arc::clone(&node), id)).collect::<Result<_, _>>();
         let server = Self {

@@ -11,6 +11,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub(crate) mod faulty;
+pub(crate) mod typed;
+
+use faulty::FaultyStore;
+
 /// Longest wait for something that must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -48,6 +53,20 @@ impl TestServer {
         Self { server: Server::start(config).await.expect("the server starts"), directory: Some(directory) }
     }
 
+    /// Starts a development server on a store that fails when it is told to.
+    pub(crate) async fn start_faulty(change: impl FnOnce(&mut Config)) -> (Self, FaultyStore) {
+        let (mut config, store) = (quick_config(), FaultyStore::new());
+        change(&mut config);
+        let server = Server::start_on(Box::new(store.clone()), config).await.expect("the server starts");
+        (Self { server, directory: None }, store)
+    }
+
+    /// Ends the server and starts another one on the same file.
+    pub(crate) async fn restart(self, change: impl FnOnce(&mut Config)) -> Self {
+        let directory = self.drain().await.expect("a durable server");
+        Self::start_in(directory, change).await
+    }
+
     /// Ends the server as SIGTERM would; returns its directory.
     pub(crate) async fn drain(self) -> Option<tempfile::TempDir> {
         self.server.drain().await;
@@ -69,6 +88,13 @@ impl TestServer {
     /// Connects with plain text, as a browser console would.
     pub(crate) async fn text(&self, room: &str, user: &str) -> Socket {
         self.open(&format!("/ws?room={}&user={}", escape(room), escape(user)), &[]).await.expect("upgraded")
+    }
+
+    /// Connects with plain text and waits until the room has let it in; returns the lines until then.
+    pub(crate) async fn enter(&self, room: &str, user: &str) -> (Socket, Vec<String>) {
+        let mut socket = self.text(room, user).await;
+        let lines = socket.entered().await;
+        (socket, lines)
     }
 
     /// Connects with the JSON dialect and waits for `welcome`.
@@ -170,7 +196,8 @@ pub(crate) async fn http_full(address: SocketAddr, request: &[u8]) -> (u16, Stri
     (status, head.to_owned(), body.to_owned())
 }
 
-fn escape(text: &str) -> String {
+/// Escapes a value for the query of a URL.
+pub(crate) fn escape(text: &str) -> String {
     let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     text.bytes()
         .map(|b| if unreserved(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
@@ -197,6 +224,19 @@ impl Socket {
         match self.next().await {
             Some(Message::Text(text)) => text,
             other => panic!("expected a text, got {other:?}"),
+        }
+    }
+
+    /// Waits until the room of the URL has let a plain-text client in; returns the lines until then.
+    pub(crate) async fn entered(&mut self) -> Vec<String> {
+        // The answer comes from the room, after everything that entering brings.
+        self.send("/who").await;
+        let mut lines = Vec::new();
+        loop {
+            match self.recv().await {
+                line if line.starts_with("* ") && line.contains(" in ") => return lines,
+                line => lines.push(line),
+            }
         }
     }
 
@@ -268,6 +308,17 @@ impl Json {
         let joined = self.ask("join", json!({"room": room})).await;
         assert_eq!(joined["type"], "joined", "{joined}");
         joined["payload"].clone()
+    }
+
+    /// Reads events up to the message that says `text`, which must come, and returns those before it.
+    pub(crate) async fn before(&mut self, text: &str) -> Vec<Value> {
+        let mut events = Vec::new();
+        loop {
+            match self.next().await {
+                event if event["type"] == "message" && event["payload"]["text"] == text => return events,
+                event => events.push(event),
+            }
+        }
     }
 
     /// Says something; returns the payload of the acknowledgement.

@@ -1,0 +1,93 @@
+//! A store that fails or waits when it is told to.
+
+use std::sync::Arc;
+
+use parlour_hub::log::{Draft, Head, Record, Stored};
+use parlour_protocol::{RoomName, Seq};
+use parlour_server::store::memory::MemoryStore;
+use parlour_server::store::{Conflict, Document, Pending, Span, Store, StoreError};
+use tokio::sync::watch;
+
+/// What a [`FaultyStore`] does with requests of one sort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// Carries them out.
+    Well,
+    /// Leaves them waiting until the mood changes.
+    Stuck,
+    /// Refuses them.
+    Failing(StoreError),
+}
+
+/// Keeps rooms in memory, as reliably as the test wants.
+#[derive(Debug, Clone)]
+pub(crate) struct FaultyStore {
+    inner: Arc<MemoryStore>,
+    appends: watch::Sender<Mood>,
+    reads: watch::Sender<Mood>,
+}
+
+impl FaultyStore {
+    pub(crate) fn new() -> Self {
+        let mood = || watch::channel(Mood::Well).0;
+        Self { inner: Arc::new(MemoryStore::new(64 << 20)), appends: mood(), reads: mood() }
+    }
+
+    /// Decides what happens to messages that are to be stored.
+    pub(crate) fn appends(&self, mood: Mood) {
+        self.appends.send_replace(mood);
+    }
+
+    /// Decides what happens to records that are asked for, after a room was opened.
+    pub(crate) fn reads(&self, mood: Mood) {
+        self.reads.send_replace(mood);
+    }
+}
+
+/// Waits while stuck, then answers for the mood.
+async fn pass(mut mood: watch::Receiver<Mood>) -> Result<(), StoreError> {
+    let settled = mood.wait_for(|mood| *mood != Mood::Stuck).await;
+    match settled.map(|mood| *mood) {
+        Ok(Mood::Failing(error)) => Err(error),
+        Ok(Mood::Well | Mood::Stuck) => Ok(()),
+        Err(_) => Err(StoreError::Unavailable),
+    }
+}
+
+impl Store for FaultyStore {
+    fn open(&self, room: RoomName, tail: u32) -> Pending<'_, Option<(Head, Vec<Record>)>> {
+        self.inner.open(room, tail)
+    }
+
+    fn append(&self, batch: Vec<Draft>) -> Pending<'_, Vec<Result<Stored, Conflict>>> {
+        let mood = self.appends.subscribe();
+        Box::pin(async move {
+            pass(mood).await?;
+            self.inner.append(batch).await
+        })
+    }
+
+    fn read(&self, room: RoomName, span: Span, limit: u32) -> Pending<'_, Vec<Record>> {
+        let mood = self.reads.subscribe();
+        Box::pin(async move {
+            pass(mood).await?;
+            self.inner.read(room, span, limit).await
+        })
+    }
+
+    fn trim(&self, room: RoomName, upto: Seq) -> Pending<'_, ()> {
+        self.inner.trim(room, upto)
+    }
+
+    fn put(&self, documents: Vec<Document>) -> Pending<'_, ()> {
+        self.inner.put(documents)
+    }
+
+    fn documents(&self, prefix: String, limit: u32) -> Pending<'_, Vec<Document>> {
+        self.inner.documents(prefix, limit)
+    }
+
+    fn check(&self) -> Pending<'_, ()> {
+        self.inner.check()
+    }
+}
