@@ -33,6 +33,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Answers once per draft, in order. The outer error means that nothing was stored, except for
     /// [`StoreError::Indeterminate`], which means that nobody knows. After `Ok` the drafts that were
     /// stored survive the loss of power.
+    ///
+    /// A cid is remembered at least as long as its record is kept. A record that has the cid but is
+    /// damaged is a [`Conflict`].
     fn append(&self, batch: Vec<Draft>) -> Pending<'_, Vec<Result<Stored, Conflict>>>;
 
     /// Reads at most `limit` records of `span`, without holes: the oldest of them, or the newest.

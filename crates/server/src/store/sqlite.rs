@@ -247,13 +247,26 @@ impl fmt::Debug for SqliteStore {
 
 /// Creates the directory and takes its lock, which the process holds while the file is open.
 fn own(dir: &Path) -> Result<File, OpenError> {
-    fs::create_dir_all(dir).map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
+    create_dir(dir).map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
     let path = dir.join(LOCK);
     match create(&path).map(|file| (file.try_lock(), file)) {
         Ok((Ok(()), file)) => Ok(file),
         Ok((Err(TryLockError::WouldBlock), _)) => Err(OpenError::Locked { path }),
         Ok((Err(TryLockError::Error(source)), _)) | Err(source) => Err(OpenError::Directory { path, source }),
     }
+}
+
+/// Creates the directory so that it survives the loss of power, as far as its parents may be opened.
+/// SQLite does the same for the files in it.
+fn create_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    for parent in dir.canonicalize()?.ancestors().skip(1) {
+        File::open(parent).and_then(|parent| parent.sync_all()).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// Opens a file that only its owner may read; SQLite gives its own files the same mode.

@@ -1,6 +1,7 @@
 //! The one thread that writes: gathers what waits into one transaction, and answers when it is on
 //! the disk.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use super::super::StoreError;
 use super::OpenError;
 use super::append::Witness;
 use super::fault::Fault;
-use super::job::{self, Aftermath, Answer, Job, Sweep};
+use super::job::{self, Aftermath, Answer, Job};
 use super::queue::{EndOfService, Next, Queue};
 use super::reader::Readers;
 use super::schema;
@@ -21,7 +22,7 @@ const GROUP_ROWS: usize = 512;
 /// Time after which a transaction takes no further job.
 const GROUP_TIME: Duration = Duration::from_millis(2);
 /// Trimmed rows that are deleted in one transaction: no longer than a full group takes.
-const SWEEP_ROWS: usize = 512;
+const SWEEP_ROWS: i64 = 512;
 /// How often a writer without a database tries to open it again.
 const REOPEN_EVERY: Duration = Duration::from_secs(1);
 /// Length of the write-ahead log from which a check cuts it back, in bytes.
@@ -40,7 +41,8 @@ pub(super) struct Writer {
     connection: Option<Connection>,
     /// Ends a transaction; a failing disk in tests.
     finish: fn(Transaction<'_>) -> rusqlite::Result<()>,
-    sweeps: Vec<Sweep>,
+    /// The floors of rooms whose rows below are still to be deleted.
+    sweeps: BTreeMap<i64, i64>,
     /// The failure that was logged last: a full disk is one line, not one per message.
     failing: Option<StoreError>,
 }
@@ -74,7 +76,7 @@ impl Writer {
             readers,
             connection: Some(connection),
             finish: |transaction| transaction.commit(),
-            sweeps: Vec::new(),
+            sweeps: BTreeMap::new(),
             failing: None,
         }
     }
@@ -124,7 +126,7 @@ impl Writer {
         if self.failing.take().is_some() {
             tracing::info!(path = %self.path.display(), "the database takes writes again");
         }
-        self.sweeps.extend(after.sweeps);
+        self.sweeps.extend(after.sweeps.into_iter().map(|sweep| (sweep.room_id, sweep.floor)));
         if let (true, Some(connection)) = (after.checked, &self.connection) {
             let wal = self.path.with_extension("db-wal");
             let large = wal.metadata().is_ok_and(|file| file.len() > WAL_LARGE_BYTES);
@@ -171,10 +173,11 @@ impl Writer {
     /// Closes all connections and opens them again, if the database proves to be whole.
     fn reopen(&mut self) {
         self.readers.close();
-        self.connection = None;
+        let first_try = self.connection.take().is_some();
         match self.open_verified() {
             Ok(connection) => self.connection = Some(connection),
-            Err(error) => tracing::error!(%error, "could not reopen the database"),
+            Err(error) if first_try => tracing::error!(%error, "could not reopen the database"),
+            Err(error) => tracing::debug!(%error, "still cannot reopen the database"),
         }
     }
 
@@ -191,20 +194,17 @@ impl Writer {
 
     /// Deletes some rows that were trimmed.
     fn sweep(&mut self) {
-        let (Some(connection), Some(sweep)) = (&self.connection, self.sweeps.last()) else {
+        let Some(connection) = &mut self.connection else { return };
+        if self.sweeps.is_empty() {
             return;
-        };
-        match delete_some(connection, *sweep) {
-            Ok(SWEEP_ROWS) => {}
-            Ok(_) => drop(self.sweeps.pop()),
-            Err(error) => {
-                // The rows are invisible, and the next trim of the room takes them along.
-                self.sweeps.pop();
-                let fault = Fault::from(error);
-                self.note(&fault);
-                if fault.is_io() {
-                    self.reopen();
-                }
+        }
+        if let Err(error) = delete_some(connection, &mut self.sweeps) {
+            // The rows are invisible, and the next trim of their rooms takes them along.
+            self.sweeps.clear();
+            let fault = Fault::from(error);
+            self.note(&fault);
+            if fault.is_io() {
+                self.reopen();
             }
         }
     }
@@ -274,9 +274,19 @@ fn committed(connection: &Connection, witness: Witness) -> rusqlite::Result<bool
     Ok(head == witness.head)
 }
 
-fn delete_some(connection: &Connection, sweep: Sweep) -> rusqlite::Result<usize> {
-    let bounds = (sweep.room_id, sweep.floor, SWEEP_ROWS as i64);
-    connection.prepare_cached(SWEEP)?.execute(bounds)
+fn delete_some(connection: &mut Connection, sweeps: &mut BTreeMap<i64, i64>) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut budget = SWEEP_ROWS;
+    while let Some(room) = sweeps.first_entry() {
+        let bounds = (room.key(), room.get(), budget);
+        let deleted = transaction.prepare_cached(SWEEP)?.execute(bounds)? as i64;
+        budget -= deleted;
+        if budget <= 0 {
+            break;
+        }
+        room.remove();
+    }
+    transaction.commit()
 }
 
 /// Moves the write-ahead log into the database file and empties it.
@@ -301,3 +311,6 @@ fn answer_all(group: Vec<Job>, error: StoreError) {
         drop(job.reply.send(Err(error)));
     }
 }
+
+#[cfg(test)]
+mod tests;
