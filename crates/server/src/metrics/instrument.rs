@@ -213,7 +213,7 @@ impl<const N: usize> Buckets<N> {
     fn snapshot(&self, bounds: &[u64; N], scale: f64) -> Snapshot {
         let inner =
             bounds.iter().zip(&self.counts).map(|(bound, count)| (*bound as f64 * scale, count.get()));
-        let buckets = inner.chain([(f64::MAX, self.beyond.get())]).collect();
+        let buckets = inner.chain([(f64::INFINITY, self.beyond.get())]).collect();
         Snapshot { sum: self.sum.get() as f64 * scale, buckets }
     }
 }
@@ -245,7 +245,7 @@ mod tests {
         }
         let snapshot = sizes.snapshot();
         let filled: Vec<_> = snapshot.buckets.iter().filter(|(_, count)| *count > 0).copied().collect();
-        assert_eq!(filled, [(1.0, 2), (2.0, 1), (4.0, 1), (4096.0, 1), (f64::MAX, 1)]);
+        assert_eq!(filled, [(1.0, 2), (2.0, 1), (4.0, 1), (4096.0, 1), (f64::INFINITY, 1)]);
         assert!((snapshot.sum - 9102.0).abs() < f64::EPSILON);
     }
 }
