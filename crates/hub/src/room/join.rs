@@ -112,21 +112,23 @@ impl Room {
             return answer(replay.caller, Event::Left(Left { room: self.name.clone() }), out);
         }
         let records = match records {
-            // Forgotten by the store since the replay was planned, at least in part.
-            Ok(records) if records.first().is_none_or(|first| first.seq != replay.after.next()) => {
-                let floor = records.first().map_or(self.position, |first| Seq(first.seq.0 - 1));
-                self.floor = self.floor.max(floor);
-                let reason = replay.resumes.then_some(Unrecovered::Expired);
-                return self.attach(replay.caller, Vec::new(), reason, out);
-            }
             Ok(records) => records,
             Err(code) => {
                 // Not an empty history: the client must know that it has not seen the room (P14).
-                let Caller { conn, ref user, .. } = replay.caller;
-                self.remove(scene, user, conn, Ending::Deliberate, out);
-                return turn_away(&self.name, replay.caller, store_refusal(code), out);
+                let Caller { conn, user, .. } = replay.caller.clone();
+                turn_away(&self.name, replay.caller, store_refusal(code), out);
+                return self.remove(scene, &user, conn, Ending::Deliberate, out);
             }
         };
+        if records.first().is_none_or(|first| first.seq != replay.after.next()) {
+            // Forgotten by the store since the replay was planned, at least in part.
+            replay.events.clear();
+            self.floor = records.first().map_or(self.position, |first| Seq(first.seq.0 - 1));
+            if replay.resumes || records.is_empty() {
+                let reason = replay.resumes.then_some(Unrecovered::Expired);
+                return self.attach(replay.caller, Vec::new(), reason, out);
+            }
+        }
         for record in records {
             replay.after = record.seq;
             replay.events.push(Arc::new(kind::of(&self.name).event(&self.name, record)));

@@ -4,8 +4,9 @@
 //! - `network`: random users, connections and rooms against a model.
 //! - `requirements`: the promises that are about numbers and about races.
 
-#![expect(unreachable_pub, reason = "the modules of one program")]
+#![expect(unreachable_pub, clippy::panic, reason = "the modules of one test program")]
 
+mod model;
 mod network;
 mod requirements;
 mod script;

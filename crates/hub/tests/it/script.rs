@@ -26,7 +26,7 @@ use parlour_protocol::{Epoch, ErrorCode, Position, RoomName, Seq, UserId};
 
 use crate::show;
 use crate::store::{Fault, Hold};
-use crate::world::{World, conn, room, user};
+use crate::world::{Seen, World, conn, room, user};
 
 /// Runs a script and compares every effect.
 pub fn run(name: &str) {
@@ -92,7 +92,7 @@ impl Stage {
             Ok(seconds) => {
                 let effects = &mut self.effects;
                 let at_ms = (seconds * 1_000.0).round() as u64;
-                self.world.advance(at_ms, &mut |effect, list| effects.push(show::effect(effect, list)));
+                self.world.advance(at_ms, &mut write_to(effects));
                 &words[1..]
             }
             Err(_) => &words[..],
@@ -131,7 +131,7 @@ impl Stage {
 
     fn store(&mut self, words: &[&str]) -> Option<()> {
         let (world, effects) = (&mut self.world, &mut self.effects);
-        let mut see = |effect: &_, list: &_| effects.push(show::effect(effect, list));
+        let mut see = write_to(effects);
         match words {
             ["has", name, count, "messages", "of", bytes, "bytes", "by", sender] => {
                 world.store.fill(&room(name), count.parse().ok()?, sender, bytes.parse().ok()?);
@@ -170,7 +170,7 @@ impl Stage {
         let (user, conn) = (user(name), conn(number.parse().ok()?));
         let (room, input) = self.input(&user, conn, words)?;
         let effects = &mut self.effects;
-        self.world.feed(&room, input, &mut |effect, list| effects.push(show::effect(effect, list)));
+        self.world.feed(&room, input, &mut write_to(effects));
         Some(())
     }
 
@@ -214,6 +214,15 @@ impl Stage {
             ["reads", seq, "in", name] => (room(name), Input::Read { caller, seq: Seq(seq.parse().ok()?) }),
             _ => return None,
         })
+    }
+}
+
+/// Writes down the effects that are seen.
+fn write_to(lines: &mut Vec<String>) -> impl FnMut(Seen<'_>) {
+    |seen| {
+        if let Seen::Effect(effect, list) = seen {
+            lines.push(show::effect(effect, list));
+        }
     }
 }
 

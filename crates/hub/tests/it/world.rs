@@ -14,8 +14,18 @@ const SHARDS: u32 = 3;
 /// The wall clock when the monotonic one shows 0, in milliseconds.
 pub const WALL_MS: i64 = 1_000_000;
 
-/// Sees an effect before it is carried out, with the room's list as it is then.
-pub type Observer<'a> = &'a mut dyn FnMut(&Effect, &BTreeSet<ConnId>);
+/// What an observer sees, in order.
+#[derive(Debug)]
+pub enum Seen<'a> {
+    /// The hub is about to be told the time.
+    Tick(Now),
+    /// The hub is about to get an input.
+    Input(Now, &'a RoomName, &'a Input),
+    /// An effect, before it is carried out; and who is on the list of the room of a broadcast.
+    Effect(&'a Effect, &'a BTreeSet<ConnId>),
+}
+
+pub type Observer<'a> = &'a mut dyn FnMut(Seen<'_>);
 
 #[derive(Debug)]
 pub struct World {
@@ -51,6 +61,7 @@ impl World {
     pub fn advance(&mut self, mono_ms: u64, see: Observer<'_>) {
         while let Some(deadline) = self.hub.next_deadline().filter(|deadline| *deadline <= mono_ms) {
             self.set_clock(deadline.max(self.now.mono_ms));
+            see(Seen::Tick(self.now));
             let mut out = Vec::new();
             self.hub.tick(self.now, &mut out);
             self.carry_out(out, see);
@@ -62,7 +73,7 @@ impl World {
     /// Lets something happen to a room, and everything that follows from it.
     pub fn feed(&mut self, room: &RoomName, input: Input, see: Observer<'_>) {
         match &input {
-            Input::Detach { conn, .. } => self.end(room, *conn),
+            Input::Detach { conn, .. } => self.end_everywhere(*conn),
             Input::Join { caller, .. }
             | Input::Leave { caller }
             | Input::Publish { caller, .. }
@@ -92,6 +103,14 @@ impl World {
         }
     }
 
+    /// Ends a connection as the shell does, before the rooms hear of it.
+    pub fn end_everywhere(&mut self, conn: ConnId) {
+        self.ended.insert(conn);
+        self.unanswered.retain(|(waiting, _)| *waiting != conn);
+        let rooms: Vec<_> = self.lists.keys().cloned().collect();
+        rooms.iter().for_each(|room| self.take_off_list(room, conn));
+    }
+
     /// Fails if a living connection still waits for an answer.
     pub fn assert_all_answered(&self) {
         assert!(self.unanswered.is_empty(), "requests without an answer: {:?}", self.unanswered);
@@ -102,6 +121,7 @@ impl World {
     }
 
     fn handle(&mut self, room: &RoomName, input: Input, see: Observer<'_>) {
+        see(Seen::Input(self.now, room, &input));
         let mut out = Vec::new();
         self.hub.handle(self.now, room, input, &mut out);
         self.carry_out(out, see);
@@ -109,7 +129,7 @@ impl World {
 
     fn carry_out(&mut self, effects: Vec<Effect>, see: Observer<'_>) {
         for effect in effects {
-            see(&effect, self.list_of(&effect));
+            see(Seen::Effect(&effect, self.list_of(&effect)));
             match effect {
                 Effect::Store { room, request } => self.store.ask(room, request),
                 Effect::Send { to, reply } => self.answered(to, reply.id.as_ref()),
@@ -146,12 +166,6 @@ impl World {
             let waited = self.unanswered.remove(&(conn, *number));
             assert!(waited || self.ended.contains(&conn), "request {number} of {conn:?} is answered twice");
         }
-    }
-
-    fn end(&mut self, room: &RoomName, conn: ConnId) {
-        self.ended.insert(conn);
-        self.unanswered.retain(|(waiting, _)| *waiting != conn);
-        self.take_off_list(room, conn);
     }
 
     fn take_off_list(&mut self, room: &RoomName, conn: ConnId) {
