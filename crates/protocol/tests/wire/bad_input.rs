@@ -10,7 +10,7 @@ fn refused(text: &str) -> (ErrorCode, Option<RequestId>, String) {
     let decoded = decode(DialectId::Json, Payload::Text(text), Context::default());
     match <[_; 1]>::try_from(decoded) {
         Ok([Err(wrong)]) => (wrong.refusal.code, wrong.id, wrong.refusal.message.into_owned()),
-        other => panic!("{text} gave {other:?}"),
+        other => unreachable!("{text} gave {other:?}"),
     }
 }
 

@@ -52,7 +52,7 @@ fn table(heading: &str, columns: usize) -> Rows {
     let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
     let cells =
         |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect();
-    rows.map(|line| cells(line)).map(|cells: Vec<_>| cells[..columns].to_vec()).collect()
+    rows.map(cells).map(|cells: Vec<_>| cells[..columns].to_vec()).collect()
 }
 
 fn assert_table(heading: &str, expected: &[Vec<String>]) {

@@ -328,6 +328,22 @@ proptest! {
     }
 }
 
+/// Messages are written by hand; the shape that the derived code writes is the reference.
+#[test]
+fn messages_are_written_as_they_are_declared() {
+    for text in ["plain", "\"quoted\" \\ \u{8}\n\u{1f}\u{7f}", "größe 日本 \u{2028}"] {
+        for (cid, seq) in [(None, Seq(1)), (Some("c\"1".into()), Seq(u64::MAX))] {
+            let room = RoomName::parse("a\"b").expect("valid");
+            let sender = UserId::parse("c\\d").expect("valid");
+            let message = Message { room, seq, sender, text: text.into(), ts: -1, cid };
+            let expected = serde_json::to_string(&message).expect("JSON");
+            let written = encode(DialectId::Json, &Event::Message(message), None);
+            let written = String::from_utf8(written).expect("UTF-8");
+            assert_eq!(written, format!(r#"{{"type":"message","payload":{expected}}}"#));
+        }
+    }
+}
+
 /// Reads who speaks in a line, as a careful reader of the dialect would.
 fn speaker(line: &str) -> (String, &str) {
     if line.starts_with('"') {

@@ -33,7 +33,7 @@ fn frames(transcript: &str) -> Vec<Frame> {
                 frame.wire.push_str(rest);
             }
             "= " => frames.last_mut().expect("a frame before its meaning").meaning = Some(rest.to_owned()),
-            _ => panic!("not a line of a transcript: {line:?}"),
+            _ => unreachable!("not a line of a transcript: {line:?}"),
         }
     }
     frames
@@ -42,7 +42,7 @@ fn frames(transcript: &str) -> Vec<Frame> {
 fn reply(json: &str) -> Reply {
     let mut replies = Vec::new();
     json::decode_events(Payload::Text(json), &mut |reply| replies.push(reply));
-    replies.pop().expect("one event").unwrap_or_else(|error| panic!("{json}: {error}"))
+    replies.pop().expect("one event").expect(json)
 }
 
 /// Spells what a frame of a client means: the request, or the error that it gets.
