@@ -67,7 +67,7 @@ fn a_second_process_is_refused_while_the_first_lives() {
 }
 
 #[test]
-fn a_newer_schema_is_refused_and_left_alone() {
+fn a_newer_schema_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     drop(open(dir.path()));
     raw(dir.path()).execute("INSERT INTO schema_version VALUES (999)", ()).expect("written");
