@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use parlour_protocol::{ErrorCode, Refusal};
@@ -77,7 +78,10 @@ pub(crate) async fn converse(
 pub(crate) async fn serve_routes(mut stream: TcpStream, routes: Router, deadline: Duration) {
     match read_head(&mut stream, deadline).await {
         Ok(Some(head)) => {
-            let service = hyper::service::service_fn(|request| routes.clone().call(request));
+            let service = hyper::service::service_fn(|request| {
+                let answer = routes.clone().call(request);
+                Box::pin(async move { answer.await.map(last) })
+            });
             if let Some((stream, _)) = serve(Prefixed::new(head, stream), service).await {
                 close(stream).await;
             }
@@ -125,7 +129,7 @@ where
     S::Future: Unpin,
 {
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.keep_alive(false).max_headers(head::MOST_HEADERS).max_buf_size(2 * head::MOST_BYTES);
+    http.max_headers(head::MOST_HEADERS).max_buf_size(2 * head::MOST_BYTES);
     let connection = http.serve_connection(TokioIo::new(io), service).without_shutdown();
     let parts = timeout(ANSWER, connection).await.ok()?.ok()?;
     let (stream, rest) = parts.io.into_inner().into_parts();
@@ -140,21 +144,24 @@ async fn answer(
     visit: &RefCell<Visit>,
 ) -> Result<Response<Body>, Infallible> {
     let response = route(request, shell, visit).await;
-    match response {
-        Ok(response) if response.status().is_client_error() || response.status().is_server_error() => {
-            let code = response.extensions().get::<ErrorCode>().copied().unwrap_or(ErrorCode::Internal);
-            note_refusal(shell, peer, code);
-            Ok(response)
-        }
-        Ok(response) => {
-            shell.metrics.node().http_requests.add(1);
-            Ok(response)
-        }
-        Err(refusal) => {
-            note_refusal(shell, peer, refusal.code);
-            Ok(problem::response(&refusal))
-        }
+    let response = response.unwrap_or_else(|refusal| problem::response(&refusal));
+    match response.extensions().get::<ErrorCode>() {
+        Some(code) => note_refusal(shell, peer, *code),
+        None => shell.metrics.node().http_requests.add(1),
     }
+    Ok(last(response))
+}
+
+/// Marks an answer as the last one of its connection, unless a WebSocket begins with it.
+fn last(mut response: Response<Body>) -> Response<Body> {
+    let value = match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => return response,
+        // `Upgrade` is only valid where `Connection` names it (RFC 9110, section 7.8).
+        StatusCode::UPGRADE_REQUIRED => "close, upgrade",
+        _ => "close",
+    };
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static(value));
+    response
 }
 
 async fn route(

@@ -5,6 +5,7 @@ mod assets;
 pub mod clock;
 pub mod commit;
 pub mod config;
+pub mod data_dir;
 pub mod documents;
 #[cfg(test)]
 mod generated;

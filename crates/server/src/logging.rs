@@ -3,15 +3,15 @@
 //! Everything goes to the standard error stream. Levels can be changed while the server runs.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::config::{Log, LogFormat};
-use crate::metrics::Metrics;
+use crate::metrics::SharedCounter;
 
 mod limiter;
 mod line;
@@ -21,17 +21,19 @@ use line::Lines;
 
 /// How the filter of the running process is changed.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+/// Lines that were left out. Of the process, because lines are written before there is a node.
+static SUPPRESSED: SharedCounter = SharedCounter::new();
 
 /// Begins to log. Once per process; a second call changes nothing but the level.
 ///
 /// Panics are logged too, with their place and without their text, which may hold what a user wrote.
-pub fn start(log: &Log, metrics: &Arc<Metrics>) {
+pub fn start(log: &Log) {
     let (filter, handle) = reload::Layer::new(EnvFilter::new(&log.level));
     if FILTER.set(handle).is_err() {
         set_filter(&log.level);
         return;
     }
-    let lines = Lines::new(log.format == LogFormat::Json, Limiter::new(Arc::clone(metrics)), std::io::stderr);
+    let lines = Lines::new(log.format == LogFormat::Json, Limiter::new(&SUPPRESSED), std::io::stderr);
     // Fails only where an embedding program logs in its own way, which then is its choice.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     std::panic::set_hook(Box::new(|panic| {
@@ -39,6 +41,16 @@ pub fn start(log: &Log, metrics: &Arc<Metrics>) {
         let thread = std::thread::current();
         tracing::error!(place, thread = thread.name().unwrap_or(""), "panic");
     }));
+}
+
+/// Logs where the server listens, once it does.
+pub fn listening(clients: SocketAddr, admin: SocketAddr) {
+    tracing::info!(%clients, %admin, "listening");
+}
+
+/// Logs a warning about the configuration.
+pub fn note(text: &'static str) {
+    tracing::warn!(text, "note on the configuration");
 }
 
 /// Changes what is logged from now on. Returns whether the filter was understood.
@@ -49,6 +61,11 @@ pub fn set_filter(text: &str) -> bool {
     let changed = handle.reload(filter).is_ok();
     tracing::warn!(filter = text, "log level changed");
     changed
+}
+
+/// Returns how many lines were left out because their cause had just been logged.
+pub(crate) fn suppressed_lines() -> u64 {
+    SUPPRESSED.get()
 }
 
 /// Whether a text is a filter.

@@ -94,6 +94,8 @@ instruments! {
         members: Gauge = "members";
         /// Mails from other threads that wait now.
         inbox: Gauge = "inbox";
+        /// Tasks of the shards' runtimes: one per connection, and the store's errands; once a second.
+        tasks: Gauge = "tasks";
         /// Entries of the timer wheel now.
         timers: Gauge = "timers";
         /// Panics that ended one connection.
@@ -102,7 +104,7 @@ instruments! {
         stale_reaped: Counter = "stale_reaped";
         /// Turns of the shards' loops.
         turns: Counter = "turns";
-        /// Duration of a turn that had work.
+        /// Duration of a turn, without the waiting for it.
         turn_duration: Durations = "turn_duration_seconds";
     }
 }
@@ -128,8 +130,6 @@ instruments! {
         store_errors: ByWord = "store_errors" ["code"];
         /// Messages that wait for the store now.
         commit_queue: Gauge = "commit_queue_messages";
-        /// Log lines left out because their cause had just been logged.
-        log_lines_suppressed: SharedCounter = "log_lines_suppressed";
     }
 }
 

@@ -7,6 +7,15 @@ const FRAME_BYTES: usize = 16;
 /// A drain must end within 30 s; this leaves time for the last writes.
 const DRAIN_MS: u128 = 28_000;
 
+impl Config {
+    /// Says what is allowed but probably not meant.
+    #[must_use]
+    pub fn notes(&self) -> Vec<&'static str> {
+        let nobody = "nobody can enter: this version knows no tokens yet, and `access.anonymous` is false";
+        if self.access.anonymous { Vec::new() } else { vec![nobody] }
+    }
+}
+
 /// Appends everything that is wrong.
 pub(super) fn check(config: &Config, errors: &mut Vec<ConfigError>) {
     conflicts(config, errors);

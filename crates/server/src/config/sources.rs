@@ -28,7 +28,7 @@ pub struct Flags {
     /// Which defaults and rules hold.
     pub mode: Mode,
     /// Options by key, such as `("limits.history", "500")`.
-    pub settings: Vec<(&'static str, String)>,
+    pub settings: Vec<(String, String)>,
 }
 
 impl Flags {
@@ -40,8 +40,8 @@ impl Flags {
 
     /// Sets an option, if there is a value.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: Option<impl ToString>) -> Self {
-        self.settings.extend(value.map(|value| (key, value.to_string())));
+    pub fn with(mut self, key: &str, value: Option<impl ToString>) -> Self {
+        self.settings.extend(value.map(|value| (key.to_owned(), value.to_string())));
         self
     }
 }
@@ -79,7 +79,7 @@ impl Config {
         reading.toml(toml.unwrap_or_default());
         reading.environment(env);
         for (key, value) in flags.settings {
-            reading.set(&format!("--{}", key.replace(['.', '_'], "-")), key, Given::Text(value));
+            reading.set("command line", &key, &Given::Text(value));
         }
         let Reading { config, mut errors } = reading;
         let config = config.resolved();
@@ -129,10 +129,10 @@ impl Reading {
                 _ if key == "room" => {}
                 toml::Value::Table(section) => {
                     for (name, value) in section {
-                        self.set("configuration", &format!("{key}.{name}"), Given::Toml(value));
+                        self.set("configuration", &format!("{key}.{name}"), &Given::Toml(value));
                     }
                 }
-                value => self.set("configuration", &key, Given::Toml(value)),
+                value => self.set("configuration", &key, &Given::Toml(value)),
             }
         }
     }
@@ -166,20 +166,20 @@ impl Reading {
             }
             (None, Some(path)) => {
                 let key = path.to_ascii_lowercase().replace("__", ".");
-                self.set(name, &key, Given::Text(value));
+                self.set(name, &key, &Given::Text(value));
             }
             _ => {}
         }
     }
 
-    fn set(&mut self, place: &str, key: &str, given: Given) {
+    fn set(&mut self, place: &str, key: &str, given: &Given) {
         let Some(setting) = find(key) else {
             let (place, key) = (place.into(), key.to_owned());
             let nearest = nearest(&key);
             return self.errors.push(ConfigError::Unknown { place, key, nearest });
         };
         let field = (setting.field)(&mut self.config);
-        if field.read(&given, &setting.range).is_none() {
+        if field.read(given, &setting.range).is_none() {
             self.errors.push(ConfigError::Invalid {
                 place: place.into(),
                 key: setting.key,

@@ -1,13 +1,13 @@
 //! One line per second and cause; the rest is counted.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::callsite::Identifier;
 use tracing::{Level, Metadata};
 
-use crate::metrics::Metrics;
+use crate::metrics::SharedCounter;
 
 /// Between two lines of the same cause.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Limiter {
     causes: Mutex<HashMap<Identifier, Cause>>,
-    metrics: Arc<Metrics>,
+    suppressed: &'static SharedCounter,
 }
 
 #[derive(Debug)]
@@ -28,8 +28,8 @@ struct Cause {
 }
 
 impl Limiter {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { causes: Mutex::default(), metrics }
+    pub(super) fn new(suppressed: &'static SharedCounter) -> Self {
+        Self { causes: Mutex::default(), suppressed }
     }
 
     /// Decides about one line: `None` to leave it out, or how many were left out before it.
@@ -43,7 +43,7 @@ impl Limiter {
         let cause = causes.entry(metadata.callsite()).or_insert(Cause { next: now, suppressed: 0 });
         if now < cause.next {
             cause.suppressed += 1;
-            self.metrics.node().log_lines_suppressed.add(1);
+            self.suppressed.add(1);
             return None;
         }
         cause.next = now + INTERVAL;

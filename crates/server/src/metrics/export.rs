@@ -72,11 +72,17 @@ number! {
     Gauge: Gauge, write_gauge;
 }
 
-fn write_counter(metric: &mut prometheus_client::encoding::MetricEncoder<'_>, sum: u64) -> fmt::Result {
+pub(super) fn write_counter(
+    metric: &mut prometheus_client::encoding::MetricEncoder<'_>,
+    sum: u64,
+) -> fmt::Result {
     metric.encode_counter::<NoLabels, u64, f64>(&sum, None)
 }
 
-fn write_gauge(metric: &mut prometheus_client::encoding::MetricEncoder<'_>, sum: u64) -> fmt::Result {
+pub(super) fn write_gauge(
+    metric: &mut prometheus_client::encoding::MetricEncoder<'_>,
+    sum: u64,
+) -> fmt::Result {
     metric.encode_gauge(&i64::try_from(sum).unwrap_or(i64::MAX))
 }
 

@@ -34,6 +34,12 @@ impl Counter {
 pub struct SharedCounter(AtomicU64);
 
 impl SharedCounter {
+    /// Begins at zero.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     /// Adds `n`.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Relaxed);
