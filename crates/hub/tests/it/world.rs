@@ -15,7 +15,7 @@ const SHARDS: u32 = 3;
 pub const WALL_MS: i64 = 1_000_000;
 
 /// What an observer sees, in order.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Seen<'a> {
     /// The hub is about to be told the time.
     Tick(Now),
