@@ -10,7 +10,7 @@ use parlour_protocol::event::{Event, Joined, Left, Reply, RoomSummary};
 use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId, limits};
 
 use super::Shard;
-use super::connection::Phase;
+use super::connection::{Membership, Phase};
 use crate::inbox::{Mail, RoomList};
 use crate::store::Span;
 
@@ -135,9 +135,13 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(slot as usize).filter(|c| c.is_live()) else {
             return; // ended by that very write
         };
-        let Some(membership) = connection.rooms.iter_mut().find(|membership| membership.room == *room) else {
-            return; // left while it was entering
-        };
+        let found = connection.rooms.iter().position(|membership| membership.room == *room);
+        let index = found.unwrap_or_else(|| {
+            // The answer to a `leave` has passed between this `join` and its own answer.
+            connection.rooms.push(Membership { room: room.clone(), place: None });
+            connection.rooms.len() - 1
+        });
+        let membership = &mut connection.rooms[index];
         if membership.place.is_none() {
             membership.place = Some(self.fanout.add(room, connection.variant, slot));
         }

@@ -1,5 +1,6 @@
 //! One binary for all integration tests of the server: they link once.
 
+mod chat;
 mod harness;
 mod store;
 mod text;
