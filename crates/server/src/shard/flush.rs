@@ -9,6 +9,7 @@ use super::ending::Reason;
 use super::fanout::{Batch, finish};
 use super::outbox::Slice;
 use parlour_protocol::ErrorCode;
+use tokio::net::TcpStream;
 
 /// What a write left behind.
 enum Written {
@@ -39,10 +40,22 @@ impl Shard {
     }
 
     fn write_batches(&mut self, batches: &mut Vec<Batch>) {
-        self.count_shares(batches);
+        self.write_batches_by(batches, TcpStream::try_write);
+    }
+
+    /// Gives batches to their recipients. `write` is the kernel's, except in the benchmark that wants
+    /// to know what everything else costs.
+    pub(super) fn write_batches_by(
+        &mut self,
+        batches: &mut Vec<Batch>,
+        write: impl Fn(&TcpStream, &[u8]) -> io::Result<usize>,
+    ) {
+        if batches.len() > 1 {
+            self.count_shares(batches);
+        }
         let mut failed = Vec::new();
         for batch in batches.drain(..) {
-            self.write_batch(&batch, &mut failed);
+            self.write_batch(&batch, &mut failed, &write);
             self.fanout.recycle(batch);
         }
         for (slot, reason) in failed {
@@ -50,8 +63,8 @@ impl Shard {
         }
     }
 
-    /// Notes how many of the batches each connection gets: with one it is written at once, with
-    /// several they are gathered into one vectored write.
+    /// Notes how many of several batches each connection gets: with one it is written at once, with
+    /// more they are gathered into one vectored write.
     fn count_shares(&mut self, batches: &[Batch]) {
         for batch in batches {
             for slot in self.fanout.recipients(batch) {
@@ -60,19 +73,24 @@ impl Shard {
         }
     }
 
-    fn write_batch(&mut self, batch: &Batch, failed: &mut Vec<(u32, Reason)>) {
+    fn write_batch(
+        &mut self,
+        batch: &Batch,
+        failed: &mut Vec<(u32, Reason)>,
+        write: &impl Fn(&TcpStream, &[u8]) -> io::Result<usize>,
+    ) {
         let frames = &batch.frames[batch.start..];
         let mut bytes = 0;
         for &slot in self.fanout.recipients(batch) {
             let connection = &mut self.connections[slot as usize];
-            let is_only = connection.shares == 1;
-            connection.shares -= 1;
+            let is_only = connection.shares <= 1;
+            connection.shares = connection.shares.saturating_sub(1);
             if !connection.is_live() {
                 continue;
             }
             let mut start = batch.start;
             if is_only && connection.own.is_empty() && connection.outbox.is_empty() {
-                match outcome(connection.stream.try_write(frames), frames.len()) {
+                match outcome(write(&connection.stream, frames), frames.len()) {
                     Written::Everything => {
                         bytes += frames.len() as u64;
                         continue;

@@ -1,0 +1,98 @@
+//! What a broadcast costs before the write: the code of a turn with a kernel that takes everything.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use parlour_protocol::dialect::DialectId;
+use parlour_protocol::event::{Event, Message};
+use parlour_protocol::{RoomName, Seq, UserId};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::Shard;
+use super::connection::Membership;
+use crate::config::Config;
+use crate::node::Node;
+use crate::server::{Purpose, StartError};
+use crate::upgrade::{Greeting, Upgraded};
+
+/// A shard with one room full of members, for the benchmark `fanout`.
+pub struct FanOut {
+    shard: Shard,
+    room: RoomName,
+    event: Event,
+    /// The other ends; they must stay open.
+    _peers: Vec<TcpStream>,
+}
+
+impl FanOut {
+    /// Fills a room with `members` connections. Needs a tokio runtime with I/O.
+    ///
+    /// # Errors
+    /// The operating system's, where it gives no sockets.
+    ///
+    /// # Panics
+    /// If the limits of a development server refuse the connections.
+    pub async fn new(members: usize, text_bytes: usize) -> Result<Self, StartError> {
+        let config = Config { data_dir: None, shards: 1, ..Config::dev() };
+        let address = config.listen;
+        let (node, _drafts) = Node::new(Purpose::Rooms, config, address)?;
+        let admission = Arc::clone(&node.shell.admission);
+        let room = RoomName::parse("live:bench").expect("a valid name");
+        let mut shard = Shard::new(0, node);
+        let mut peers = Vec::with_capacity(members);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(StartError::Thread)?;
+        for _ in 0..members {
+            let (stream, peer) = pair(&listener).await.map_err(StartError::Thread)?;
+            let permit = admission.admit(IpAddr::V4(Ipv4Addr::LOCALHOST)).expect("within the limits");
+            let slot = shard.insert(Upgraded {
+                stream,
+                early: Vec::new(),
+                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                greeting: Greeting {
+                    dialect: DialectId::Json,
+                    deflate: false,
+                    user: None,
+                    room: None,
+                    history: 0,
+                },
+                permit,
+            });
+            let variant = shard.connections[slot as usize].variant;
+            let place = Some(shard.fanout.add(&room, variant, slot));
+            shard.connections[slot as usize].rooms.push(Membership { room: room.clone(), place });
+            peers.push(peer);
+        }
+        let event = message(&room, text_bytes);
+        Ok(Self { shard, room, event, _peers: peers })
+    }
+
+    /// Broadcasts one message to the room and ends the turn. Returns the bytes that the kernel would
+    /// have taken.
+    pub fn broadcast(&mut self) -> u64 {
+        self.shard.broadcast_here(&self.room, &self.event);
+        let mut batches = std::mem::take(&mut self.shard.scratch.batches);
+        self.shard.fanout.take_turn(&mut batches);
+        let before = self.shard.metrics.bytes_out.get();
+        self.shard.write_batches_by(&mut batches, |_, frames| Ok(frames.len()));
+        self.shard.scratch.batches = batches;
+        self.shard.metrics.bytes_out.get() - before
+    }
+}
+
+async fn pair(listener: &TcpListener) -> io::Result<(TcpStream, TcpStream)> {
+    let peer = TcpStream::connect(listener.local_addr()?).await?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, peer))
+}
+
+fn message(room: &RoomName, text_bytes: usize) -> Event {
+    Event::Message(Message {
+        room: room.clone(),
+        seq: Seq(1),
+        sender: UserId::parse("bench").expect("a valid id"),
+        text: "x".repeat(text_bytes).into(),
+        ts: 0,
+        cid: None,
+    })
+}
