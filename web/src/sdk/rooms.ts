@@ -1,4 +1,5 @@
 /** The rooms and private conversations that a client follows, each with its position. */
+import { peerOf } from "./conversation.ts";
 import type { Environment } from "./environment.ts";
 import { Refused } from "./refused.ts";
 import type { Requests } from "./requests.ts";
@@ -197,5 +198,5 @@ export class Rooms {
 
 /** Pages of history have the shape of messages in rooms. */
 function toPrivate({ sender, ...rest }: wire.Message): wire.PrivateMessage {
-  return { ...rest, from: sender, to: "" };
+  return { ...rest, from: sender, to: peerOf(rest.room, sender) ?? "" };
 }
