@@ -15,21 +15,22 @@ use super::{Shard, ShardRef};
 use crate::upgrade::{Greeting, Upgraded};
 
 /// Puts an upgraded connection onto its shard and spawns its task.
-pub(super) fn adopt(shard: &ShardRef, upgraded: Upgraded) {
-    let reading = {
-        let mut state = shard.borrow_mut();
-        state.now = state.node.clock.now();
-        let slot = state.insert(upgraded);
-        let generation = state.connections[slot as usize].generation;
-        Reading { shard: shard.clone(), slot, generation }
-    };
-    tokio::task::spawn_local(reading);
-    shard.borrow().node.inboxes[usize::from(shard.borrow().id)].wake();
+pub(super) fn adopt(shard: &ShardRef, mut upgraded: Upgraded) {
+    let mut early = std::mem::take(&mut upgraded.early);
+    let mut state = shard.borrow_mut();
+    state.now = state.node.clock.now();
+    let slot = state.insert(upgraded);
+    let generation = state.connections[slot as usize].generation;
+    tokio::task::spawn_local(Reading { shard: shard.clone(), slot, generation });
+    if !early.is_empty() {
+        state.contain(slot, |state| state.on_bytes(slot, &mut early));
+    }
+    state.node.inboxes[usize::from(state.id)].wake();
 }
 
 impl Shard {
-    fn insert(&mut self, upgraded: Upgraded) -> u32 {
-        let Upgraded { stream, mut early, address: _, greeting, permit } = upgraded;
+    pub(super) fn insert(&mut self, upgraded: Upgraded) -> u32 {
+        let Upgraded { stream, early: _, address: _, greeting, permit } = upgraded;
         self.next_generation = self.next_generation.wrapping_add(1);
         let variant = Variant { dialect: greeting.dialect, deflate: greeting.deflate };
         let now_ms = self.now.mono_ms;
@@ -68,9 +69,6 @@ impl Shard {
             self.check_by(slot, now_ms);
         }
         self.begin(slot, greeting);
-        if !early.is_empty() && self.connections.contains(slot as usize) {
-            self.on_bytes(slot, &mut early);
-        }
         slot
     }
 
@@ -78,7 +76,7 @@ impl Shard {
         if self.node.is_echo {
             self.connections[slot as usize].phase = Phase::Open;
         } else if let Some(user) = greeting.user.clone() {
-            self.welcome(slot, user, None, Vec::new(), Some(greeting));
+            self.welcome(slot, &user, None, Vec::new(), Some(greeting));
         } else if greeting.room.is_some() {
             self.connections[slot as usize].extra().greeting = Some(Box::new(greeting));
         }
@@ -99,7 +97,7 @@ impl Shard {
             Some(user) if *user != identity => self.end(slot, Reason::Error(ErrorCode::IdentityChange)),
             _ => {
                 let greeting = connection.extra.as_mut().and_then(|extra| extra.greeting.take());
-                self.welcome(slot, identity, id, hello.resume, greeting.map(|greeting| *greeting));
+                self.welcome(slot, &identity, id, hello.resume, greeting.map(|greeting| *greeting));
             }
         }
     }
@@ -107,32 +105,32 @@ impl Shard {
     fn welcome(
         &mut self,
         slot: u32,
-        user: UserId,
+        user: &UserId,
         id: Option<RequestId>,
         resume: Vec<Resume>,
         greeting: Option<Greeting>,
     ) {
         let is_new = self.connections[slot as usize].user.is_none();
-        if is_new && let Err(refusal) = self.connections[slot as usize].permit.claim_user(&user) {
+        if is_new && let Err(refusal) = self.connections[slot as usize].permit.claim_user(user) {
             let code = refusal.code;
             self.refuse(slot, id, refusal);
             return self.end(slot, Reason::Error(code));
         }
-        let welcome = self.describe_welcome(&user, &resume);
+        let welcome = self.describe_welcome(user, &resume);
         self.send(slot, &Reply { id, event: Event::Welcome(Box::new(welcome)) });
         if is_new {
-            self.note_user(slot, &user);
+            self.note_user(slot, user);
             let connection = &mut self.connections[slot as usize];
             connection.phase = Phase::Open;
             connection.user = Some(user.clone());
             connection.extra().gate = Some(Gate { missing: usize::MAX, ..Gate::default() });
-            self.ask_conversations(slot, &user);
+            self.ask_conversations(slot, user);
         }
         for Resume { room, since } in resume {
-            self.enter(slot, None, room, Some(since), 0);
+            self.enter(slot, None, &room, Some(since), 0);
         }
         if let Some(Greeting { room: Some(room), history, .. }) = greeting {
-            self.enter(slot, None, room, None, history);
+            self.enter(slot, None, &room, None, history);
         }
     }
 
@@ -161,24 +159,24 @@ impl Shard {
         &mut self,
         slot: u32,
         request: Option<RequestId>,
-        room: RoomName,
+        room: &RoomName,
         since: Option<parlour_protocol::Position>,
         history: u32,
     ) {
-        if let Err(refusal) = self.may_enter(slot, &room) {
+        if let Err(refusal) = self.may_enter(slot, room) {
             return self.refuse(slot, request, refusal);
         }
         let Some(caller) = self.caller(slot, request) else {
             return;
         };
         let connection = &mut self.connections[slot as usize];
-        if !connection.rooms.iter().any(|membership| membership.room == room) {
+        if !connection.rooms.iter().any(|membership| membership.room == *room) {
             connection.rooms.push(Membership { room: room.clone(), place: None });
         }
         let said = connection.extra.as_ref().and_then(|extra| extra.presence.clone());
         let presence = said.unwrap_or_else(parlour_protocol::command::SetPresence::online);
         connection.in_flight += 1;
-        self.dispatch(&room, Input::Join { caller, since, history, presence });
+        self.dispatch(room, Input::Join { caller, since, history, presence });
     }
 
     fn may_enter(&self, slot: u32, room: &RoomName) -> Result<(), Refusal> {

@@ -33,7 +33,7 @@ impl Shard {
                     self.broadcast(shard, &room, &event);
                 }
             }
-            Effect::ToUsers { users, event } => self.to_users(users, event),
+            Effect::ToUsers { users, event } => self.tell_users(&users, &event),
             Effect::Store { room, request } => self.ask_store(room, request),
             Effect::Vacated { .. } => self.metrics.rooms_vacated.add(1),
             Effect::Send { to, .. }
@@ -55,7 +55,7 @@ impl Shard {
             }
             Effect::Detach { from, room, request, refusal } => self.detach(from, room, request, refusal),
             Effect::Unread { to, room, upto, events } => self.unread(to, room, upto, &events),
-            Effect::ToUsers { users, event } => self.to_local_users(&users, &event),
+            Effect::ToUsers { users, event } => self.tell_local_users(&users, &event),
             Effect::Broadcast { room, event, .. } => self.broadcast_here(&room, &event),
             // These are carried out on the room's home.
             Effect::Store { .. } | Effect::Vacated { .. } => {}
@@ -79,17 +79,17 @@ impl Shard {
         }
     }
 
-    fn to_users(&mut self, users: (UserId, UserId), event: Arc<Event>) {
+    fn tell_users(&mut self, users: &(UserId, UserId), event: &Arc<Event>) {
         for (shard, inbox) in self.node.inboxes.iter().enumerate() {
             if shard != usize::from(self.id) {
-                let (users, event) = (users.clone(), Arc::clone(&event));
+                let (users, event) = (users.clone(), Arc::clone(event));
                 inbox.post(Mail::Effect(Effect::ToUsers { users, event }));
             }
         }
-        self.to_local_users(&users, &event);
+        self.tell_local_users(users, event);
     }
 
-    fn to_local_users(&mut self, users: &(UserId, UserId), event: &Arc<Event>) {
+    fn tell_local_users(&mut self, users: &(UserId, UserId), event: &Arc<Event>) {
         let (a, b) = users;
         let mut slots = self.users.get(a).cloned().unwrap_or_default();
         if a != b {

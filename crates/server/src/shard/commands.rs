@@ -80,24 +80,26 @@ impl Shard {
                     self.leave_others(slot, &caller, &join.room);
                     history = limits::HISTORY_DEFAULT;
                 }
-                self.enter(slot, caller.request, join.room, join.since, history);
+                self.enter(slot, caller.request, &join.room, join.since, history);
             }
             Command::Leave(leave) => self.leave(slot, caller, leave.room),
             Command::Publish(Publish { room, text, cid }) => {
-                self.ask(caller, room, |caller| Input::Publish { caller, cid, text })
+                self.ask(caller, &room, |caller| Input::Publish { caller, cid, text })
             }
             Command::Private(Private { to, text, cid }) => {
                 let room = RoomName::private(&caller.user, &to);
-                self.ask(caller, room, |caller| Input::Publish { caller, cid, text });
+                self.ask(caller, &room, |caller| Input::Publish { caller, cid, text });
             }
             Command::Typing(typing) => {
                 self.dispatch(&typing.room, Input::Typing { caller, active: typing.active });
             }
-            Command::Presence(presence) => self.set_presence(slot, caller, presence),
-            Command::Members(members) => self.ask(caller, members.room, |caller| Input::Members { caller }),
+            Command::Presence(presence) => self.set_presence(slot, caller, &presence),
+            Command::Members(members) => self.ask(caller, &members.room, |caller| Input::Members { caller }),
             Command::History(query) => self.history(caller, query),
             Command::Rooms => self.ask_rooms(caller),
-            Command::Read(Read { room, seq }) => self.ask(caller, room, |caller| Input::Read { caller, seq }),
+            Command::Read(Read { room, seq }) => {
+                self.ask(caller, &room, |caller| Input::Read { caller, seq })
+            }
             Command::Ping => {
                 let event = Event::Pong(Pong { server_time_ms: self.now.wall_ms });
                 self.send(slot, &Reply { id: caller.request, event });
@@ -106,24 +108,24 @@ impl Shard {
     }
 
     /// Asks a room something that it answers once.
-    fn ask(&mut self, caller: Caller, room: RoomName, input: impl FnOnce(Caller) -> Input) {
+    fn ask(&mut self, caller: Caller, room: &RoomName, input: impl FnOnce(Caller) -> Input) {
         let slot = caller.conn.slot;
-        if self.node.inboxes[self.node.home(&room)].is_crowded() {
+        if self.node.inboxes[self.node.home(room)].is_crowded() {
             let refusal = Refusal::retry_after(ErrorCode::Overloaded, CROWDED_RETRY_MS);
             return self.refuse(slot, caller.request, refusal);
         }
         self.connections[slot as usize].in_flight += 1;
-        self.dispatch(&room, input(caller));
+        self.dispatch(room, input(caller));
     }
 
     fn history(&mut self, caller: Caller, query: HistoryQuery) {
         let room = query.room.clone();
-        self.ask(caller, room, |caller| Input::History { caller, query });
+        self.ask(caller, &room, |caller| Input::History { caller, query });
     }
 
     fn leave(&mut self, slot: u32, caller: Caller, room: RoomName) {
         match self.connections[slot as usize].rooms.iter().any(|membership| membership.room == room) {
-            true => self.ask(caller, room, |caller| Input::Leave { caller }),
+            true => self.ask(caller, &room, |caller| Input::Leave { caller }),
             // Leaving twice is no error: the client is where it wants to be.
             false => self.send(slot, &Reply { id: caller.request, event: Event::Left(Left { room }) }),
         }
@@ -135,11 +137,11 @@ impl Shard {
         let others: Vec<_> = rooms.filter(|room| room != next).collect();
         for room in others {
             let caller = Caller { request: None, ..caller.clone() };
-            self.ask(caller, room, |caller| Input::Leave { caller });
+            self.ask(caller, &room, |caller| Input::Leave { caller });
         }
     }
 
-    fn set_presence(&mut self, slot: u32, caller: Caller, presence: SetPresence) {
+    fn set_presence(&mut self, slot: u32, caller: Caller, presence: &SetPresence) {
         let connection = &mut self.connections[slot as usize];
         connection.extra().presence = Some(presence.clone());
         let rooms: Vec<_> = connection.rooms.iter().map(|membership| membership.room.clone()).collect();
