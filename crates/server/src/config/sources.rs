@@ -119,9 +119,11 @@ impl Reading {
             Err(error) => return self.errors.push(ConfigError::Syntax(error)),
         };
         match toml::from_str::<RawRooms>(text) {
-            Ok(rooms) => self.config.rooms.extend(
+            // Before the defaults, because the first match counts.
+            Ok(rooms) => drop(self.config.rooms.splice(
+                0..0,
                 rooms.room.into_iter().map(|raw| RoomRule { pattern: raw.pattern, durable: raw.durable }),
-            ),
+            )),
             Err(error) => self.errors.push(ConfigError::Syntax(error)),
         }
         for (key, value) in table {
