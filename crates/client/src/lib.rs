@@ -1,1 +1,52 @@
-//! placeholder
+//! Rust SDK for Parlour: connect, join, publish, and stay connected.
+//!
+//! ```no_run
+//! use parlour_client::{Client, Event, JoinOptions, Update};
+//!
+//! # async fn example() -> Result<(), parlour_client::Error> {
+//! let (client, mut updates) = Client::builder("ws://127.0.0.1:8080/ws").user("Alice").connect().await?;
+//! client.join("general", JoinOptions::default()).await?;
+//! client.publish("general", "hello").await?;
+//! while let Some(update) = updates.next().await {
+//!     if let Update::Event(Event::Message(message)) = update {
+//!         println!("{}: {}", message.sender, message.text);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it promises:
+//!
+//! - After a lost connection it comes back by itself, at a random moment of the window that the
+//!   server gives, and enters its rooms again. Every message of a room is handed out once and in
+//!   order; what cannot be had any more is named by [`Update::Missed`] or [`Update::Rewound`].
+//! - [`Client::publish`] and [`Client::private`] that were not answered are repeated under the same
+//!   `cid`, so they are stored once. Other requests fail with [`Error::Disconnected`].
+//! - Every queue is bounded. Whoever does not read [`Updates`] stops the socket after
+//!   [`Builder::capacity`] of them, and then also waits for answers: read them in a task of their
+//!   own, or drop them.
+//! - One task per client. [`Client::close`] waits for its end.
+//!
+//! Reading order: `builder`, `client` (the requests), `driver` (the task), `track` (gap-free rooms).
+
+mod backoff;
+mod builder;
+mod client;
+mod driver;
+mod error;
+mod link;
+mod pending;
+mod track;
+mod update;
+
+pub use builder::{Builder, Encoding};
+pub use client::{Client, JoinOptions, Page};
+pub use error::{Error, Lost};
+pub use parlour_protocol::command::Availability;
+pub use parlour_protocol::event::{
+    Event, HistoryPage, Joined, Member, MemberList, Message, PrivateMessage, RoomSummary, Status, Stored,
+    Welcome,
+};
+pub use parlour_protocol::{Epoch, ErrorCode, Position, Refusal, RoomName, Seq, UserId};
+pub use update::{Update, Updates};

@@ -1,0 +1,171 @@
+//! How to connect.
+
+use std::time::Duration;
+
+use parlour_protocol::UserId;
+use parlour_protocol::dialect::DialectId;
+use tokio::sync::mpsc;
+use url::Url;
+
+use crate::client::Client;
+use crate::driver::Driver;
+use crate::error::Error;
+use crate::link::{Dial, Identity, Link};
+use crate::update::{Update, Updates};
+
+/// Requests that wait for the task of the client; more wait in their callers.
+const JOBS: usize = 64;
+
+/// How commands and events are spelled; what they say is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// `parlour.json.v1`.
+    #[default]
+    Json,
+    /// `parlour.bin.v1`: smaller and faster.
+    Binary,
+}
+
+impl Encoding {
+    pub(crate) fn dialect(self) -> DialectId {
+        match self {
+            Self::Json => DialectId::Json,
+            Self::Binary => DialectId::Binary,
+        }
+    }
+}
+
+/// Options of a connection; see [`Client::builder`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Builder {
+    url: String,
+    user: Option<String>,
+    token: Option<String>,
+    encoding: Encoding,
+    capacity: usize,
+    request_timeout: Duration,
+    connect_timeout: Duration,
+}
+
+impl Builder {
+    pub(crate) fn new(url: String) -> Self {
+        Self {
+            url,
+            user: None,
+            token: None,
+            encoding: Encoding::Json,
+            capacity: 1_024,
+            request_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Takes a name, where the server lets anybody take one (development mode).
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Proves the identity with a token, sent as a bearer in a header and never in the URL.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Chooses the encoding; JSON unless told.
+    pub fn encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
+        self
+    }
+
+    /// Limits the updates that wait to be read before the socket waits too; 1,024 unless told, at
+    /// least 1.
+    pub fn capacity(mut self, updates: usize) -> Self {
+        self.capacity = updates.max(1);
+        self
+    }
+
+    /// Limits how long a request waits for its answer, outages included; 30 s unless told.
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
+        self.request_timeout = limit;
+        self
+    }
+
+    /// Limits each attempt to connect, up to `welcome`; 10 s unless told.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// Connects and waits for the server's welcome. The first attempt must succeed; later outages
+    /// are overcome.
+    ///
+    /// # Errors
+    /// [`Error::Url`], [`Error::Name`] and [`Error::NoIdentity`] before anything is sent, and
+    /// [`Error::Connect`].
+    pub async fn connect(self) -> Result<(Client, Updates), Error> {
+        let dial = self.dial()?;
+        let (link, welcome) = Link::connect(dial.clone()).await.map_err(Error::Connect)?;
+        let user = welcome.user.clone();
+        let (jobs, queue) = mpsc::channel(JOBS);
+        let (sender, receiver) = mpsc::channel(self.capacity);
+        let mut driver = Driver::new(dial, queue, sender);
+        driver.begin(&welcome);
+        driver.tell(Update::Connected(welcome));
+        let task = tokio::spawn(driver.run(link));
+        Ok((Client::new(jobs, task, user, self.request_timeout), Updates::new(receiver)))
+    }
+
+    fn dial(&self) -> Result<Dial, Error> {
+        let url = Url::parse(&self.url).map_err(|_| Error::Url)?;
+        if url.scheme() != "ws" {
+            return Err(Error::Url);
+        }
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err(Error::Url);
+        };
+        let identity = match (&self.token, &self.user) {
+            (Some(token), _) => Identity::Token(token.clone()),
+            (None, Some(user)) => Identity::User(UserId::parse(user)?),
+            (None, None) => return Err(Error::NoIdentity),
+        };
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        Ok(Dial {
+            // The resolver takes an IPv6 address without the brackets that a header needs.
+            address: host.to_string().trim_matches(['[', ']']).to_owned(),
+            port,
+            host: url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}")),
+            path_and_query: format!("{}{query}", url.path()),
+            identity,
+            encoding: self.encoding,
+            timeout: self.connect_timeout,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_become_addresses() {
+        let dial = |url: &str| Builder::new(url.to_owned()).user("Alice").dial();
+        for (url, address, port, host, path) in [
+            ("ws://127.0.0.1:8080/ws", "127.0.0.1", 8080, "127.0.0.1:8080", "/ws"),
+            ("ws://[::1]:9/ws?x=1", "::1", 9, "[::1]:9", "/ws?x=1"),
+            ("ws://example.org", "example.org", 80, "example.org", "/"),
+        ] {
+            let dial = dial(url).expect(url);
+            assert_eq!(
+                (&*dial.address, dial.port, &*dial.host, &*dial.path_and_query),
+                (address, port, host, path)
+            );
+        }
+        for url in ["http://a/ws", "wss://a/ws", "nonsense", "ws://"] {
+            assert!(matches!(dial(url), Err(Error::Url)), "{url}");
+        }
+        let nobody = Builder::new("ws://a/ws".to_owned()).dial();
+        assert!(matches!(nobody, Err(Error::NoIdentity)));
+    }
+}
