@@ -25,8 +25,12 @@ mod commands;
 mod connection;
 mod deadlines;
 mod ending;
+#[cfg(feature = "failpoints")]
+mod failpoint;
 mod fanout;
 mod flush;
+#[doc(hidden)]
+pub mod measure;
 mod outbox;
 mod read;
 mod run;
@@ -38,7 +42,7 @@ use fanout::{Batch, Fanout};
 use wheel::{Entry, Wheel};
 
 pub use ending::Reason;
-pub use run::{spawn, ShardThread};
+pub use run::{ShardThread, spawn};
 
 /// How tasks of a shard share its state. Never borrowed across an await.
 type ShardRef = Rc<RefCell<Shard>>;

@@ -39,7 +39,7 @@ impl Shard {
             generation: self.next_generation,
             stream,
             permit,
-            decoder: Decoder::new(Role::Server, greeting.deflate),
+            decoder: Decoder::new(Role::Server, greeting.deflate.is_some()),
             variant,
             phase: Phase::Greeting { until_ms: now_ms + hello_ms },
             user: None,

@@ -1,7 +1,6 @@
 //! One connection: its socket, its state, and the small future that reads it.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -138,11 +137,7 @@ impl Future for Reading {
         if !shard.is_current(self.slot, self.generation) {
             return Poll::Ready(());
         }
-        // One connection's panic must not take its neighbours along (R18). The shard's state is
-        // consistent between the steps of a connection; what was half done is this one's own.
-        let step = catch_unwind(AssertUnwindSafe(|| shard.poll_connection(self.slot, context)));
-        step.unwrap_or_else(|_| {
-            shard.contain_panic(self.slot);
+        shard.contain(self.slot, |shard| shard.poll_connection(self.slot, context)).unwrap_or_else(|| {
             context.waker().wake_by_ref();
             Poll::Pending
         })

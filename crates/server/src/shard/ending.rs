@@ -1,5 +1,7 @@
 //! How connections end: once, whatever comes together.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use parlour_hub::Input;
 use parlour_hub::input::Ending;
 use parlour_protocol::ErrorCode;
@@ -78,6 +80,12 @@ impl Shard {
         let number = code.close_code().unwrap_or(close::POLICY);
         let reason = match code {
             ErrorCode::Restart => self.node.restart_reason(),
+            // The client can name the incident, and the operator finds it (F26).
+            ErrorCode::Internal => {
+                let incident = uuid::Uuid::new_v4();
+                tracing::error!(%incident, slot, shard = self.id, "a connection ends by a fault of the server");
+                format!("{} {incident}", code.word())
+            }
             code => code.word().into(),
         };
         self.send_frame(slot, Opcode::Close, &encode::close_payload(number, &reason));
@@ -104,7 +112,11 @@ impl Shard {
         };
         self.forget_user(slot, &user);
         let ending = match reason {
-            Reason::Peer(None | Some(close::NORMAL)) => Ending::Deliberate,
+            // The silent one has had its grace while its sign of life was awaited: with a second one
+            // it would seem to be there for more than 40 s (R28).
+            Reason::Peer(None | Some(close::NORMAL)) | Reason::Error(ErrorCode::HeartbeatTimeout) => {
+                Ending::Deliberate
+            }
             _ => Ending::Lost,
         };
         let conn = self.id_of(slot);
@@ -126,8 +138,18 @@ impl Shard {
         connection.wake();
     }
 
-    /// Ends a connection whose own step panicked.
-    pub(super) fn contain_panic(&mut self, slot: u32) {
+    /// Takes a step of one connection, whose panic must not take its neighbours along (R18).
+    ///
+    /// The shard's state is consistent between such steps; what was half done is this connection's.
+    pub(super) fn contain<T>(&mut self, slot: u32, step: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| step(self)));
+        if outcome.is_err() {
+            self.contain_panic(slot);
+        }
+        outcome.ok()
+    }
+
+    fn contain_panic(&mut self, slot: u32) {
         self.metrics.panics.add(1);
         if self.codec.read_buffer.is_empty() {
             self.codec.read_buffer = vec![0; super::READ_BUFFER];

@@ -77,7 +77,7 @@ impl Shard {
             return;
         }
         // Out of the shard while its frames are borrowed.
-        let fresh = Decoder::new(Role::Server, connection.variant.deflate);
+        let fresh = Decoder::new(Role::Server, connection.variant.deflate.is_some());
         let mut decoder = std::mem::replace(&mut connection.decoder, fresh);
         let mut inflater = std::mem::take(&mut self.codec.inflater);
         let limits = self.node.frame_limits;
@@ -143,6 +143,8 @@ impl Shard {
         if self.node.is_echo {
             return self.echo(slot, payload);
         }
+        #[cfg(feature = "failpoints")]
+        super::failpoint::reach(&self.node.config, payload);
         let connection = &self.connections[slot as usize];
         let dialect = connection.variant.dialect;
         // Only plain text needs to know where it is.
@@ -166,7 +168,7 @@ impl Shard {
             Payload::Binary(bytes) => (Opcode::Binary, bytes),
         };
         let connection = &mut self.connections[slot as usize];
-        match connection.variant.deflate {
+        match connection.variant.compresses(bytes.len(), &self.codec.deflater) {
             true => encode::compressed_frame(&mut connection.own, &mut self.codec.deflater, opcode, bytes),
             false => encode::frame(&mut connection.own, opcode, bytes),
         }

@@ -64,6 +64,7 @@ async fn turns(shard: ShardRef) {
         let is_last = mails.iter().any(|mail| matches!(mail, Mail::Stop));
         let mut state = shard.borrow_mut();
         state.now = node.clock.now();
+        let began_ns = node.clock.mono_ns();
         for mail in mails.drain(..) {
             match mail {
                 Mail::Accepted { stream, peer, permit } => greet(&shard, &node, stream, peer, permit),
@@ -74,7 +75,8 @@ async fn turns(shard: ShardRef) {
             state.tick();
         }
         state.flush();
-        state.metrics.turns.add(1);
+        state.metrics.turns.inc();
+        state.metrics.turn_duration.observe_ns(node.clock.mono_ns() - began_ns);
         state.report();
         run_errands(&mut state, &node);
         if is_last {
@@ -126,6 +128,7 @@ impl Shard {
         self.metrics.rooms.set(self.hub.room_count() as u64);
         self.metrics.members.set(self.fanout.place_count());
         self.metrics.timers.set(self.wheel.len() as u64);
+        self.metrics.inbox.set(self.node.inboxes[usize::from(self.id)].len() as u64);
     }
 
     /// Whether the turn has something to do for this shard's own sake.
