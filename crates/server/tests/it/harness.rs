@@ -1,9 +1,11 @@
 //! A real server on free ports, and raw clients that show every frame.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parlour_server::config::Config;
+use parlour_server::node::Node;
 use parlour_server::server::Server;
 use parlour_websocket::client::{self, ClientStream, CloseFrame, ConnectError, Message};
 use parlour_websocket::handshake::client::{ClientRequest, ResponseInfo};
@@ -12,7 +14,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub(crate) mod faulty;
+pub(crate) mod process;
 pub(crate) mod typed;
+pub(crate) mod wire;
 
 use faulty::FaultyStore;
 
@@ -23,6 +27,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct TestServer {
     server: Server,
     directory: Option<tempfile::TempDir>,
+    hindsight: Hindsight,
 }
 
 impl TestServer {
@@ -36,7 +41,7 @@ impl TestServer {
         let mut config = quick_config();
         config.data_dir = None;
         change(&mut config);
-        Self { server: Server::start(config).await.expect("the server starts"), directory: None }
+        Self::around(Server::start(config).await.expect("the server starts"), None)
     }
 
     /// Starts a development server on a SQLite file of its own.
@@ -50,7 +55,7 @@ impl TestServer {
         let mut config = quick_config();
         config.data_dir = Some(directory.path().to_owned());
         change(&mut config);
-        Self { server: Server::start(config).await.expect("the server starts"), directory: Some(directory) }
+        Self::around(Server::start(config).await.expect("the server starts"), Some(directory))
     }
 
     /// Starts a development server on a store that fails when it is told to.
@@ -58,7 +63,17 @@ impl TestServer {
         let (mut config, store) = (quick_config(), FaultyStore::new());
         change(&mut config);
         let server = Server::start_on(Box::new(store.clone()), config).await.expect("the server starts");
-        (Self { server, directory: None }, store)
+        (Self::around(server, None), store)
+    }
+
+    fn around(server: Server, directory: Option<tempfile::TempDir>) -> Self {
+        let hindsight = Hindsight { node: Arc::clone(server.node()), panics: 0 };
+        Self { server, directory, hindsight }
+    }
+
+    /// Announces how many panics the test plants.
+    pub(crate) fn expect_panics(&mut self, panics: u64) {
+        self.hindsight.panics = panics;
     }
 
     /// Ends the server and starts another one on the same file.
@@ -142,13 +157,7 @@ impl TestServer {
 
     /// Returns the sum of a metric over its labels; 0 if it was never written.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let (_, page) = self.admin("/metrics").await;
-        let values = page.lines().filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let found = series.split('{').next()?;
-            (found == name).then(|| value.parse::<f64>().ok())?
-        });
-        values.sum()
+        sum_of(&self.admin("/metrics").await.1, name)
     }
 
     /// Waits until a metric has a value; metrics of shards follow within a turn or a tick.
@@ -161,6 +170,34 @@ impl TestServer {
         if timeout(PATIENCE, reached).await.is_err() {
             panic!("{name} is {} instead of {wanted}", self.metric(name).await);
         }
+    }
+}
+
+/// Returns the sum of a metric over its labels in a page of metrics.
+pub(crate) fn sum_of(page: &str, name: &str) -> f64 {
+    let values = page.lines().filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let found = series.split('{').next()?;
+        (found == name).then(|| value.parse::<f64>().ok())?
+    });
+    values.sum()
+}
+
+/// Looks back at the end of every test: no panic, and nothing for the periodic clean-up (R31).
+struct Hindsight {
+    node: Arc<Node>,
+    panics: u64,
+}
+
+impl Drop for Hindsight {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let shards = (0..self.node.config.shards).map(|shard| self.node.metrics.shard(shard));
+        let (stale, panics) =
+            shards.fold((0, 0), |(a, b), shard| (a + shard.stale_reaped.get(), b + shard.panics.get()));
+        assert_eq!((stale, panics), (0, self.panics), "stale connections and panics");
     }
 }
 

@@ -1,0 +1,181 @@
+//! Clients that read too slowly: nobody waits for them, and they lose nothing.
+
+use std::time::Duration;
+
+use parlour_protocol::Event;
+use parlour_protocol::dialect::DialectId;
+use parlour_server::Config;
+use parlour_server::config::RoomRule;
+use serde_json::{Value, json};
+
+use crate::harness::typed::{Client, publish};
+use crate::harness::wire::{Wire, Wish, close_frame};
+use crate::harness::{Json, TestServer};
+
+const MESSAGE_BYTES: usize = 8 * 1024;
+/// Far more than the kernel keeps for two sockets of loopback.
+const MOST_MESSAGES: u64 = 4_000;
+
+/// Starts a room with a reader who never reads, and one who does.
+struct Busy {
+    server: TestServer,
+    sleeper: Wire,
+    reader: Json,
+    publisher: Json,
+    published: u64,
+}
+
+impl Busy {
+    async fn start(change: impl FnOnce(&mut Config)) -> Self {
+        let server = TestServer::start_with(|config| {
+            config.limits.rate_per_s = 0;
+            change(config);
+        })
+        .await;
+        let wish = Wish { user: "Sleeper", room: "busy", receive_buffer: 4 * 1024, ..Wish::default() };
+        let sleeper = Wire::with(&server, wish).await;
+        let (mut reader, mut publisher) = (server.json("Reader").await, server.json("Publisher").await);
+        reader.join("busy").await;
+        publisher.join("busy").await;
+        Self { server, sleeper, reader, publisher, published: 0 }
+    }
+
+    fn evicted(&self) -> u64 {
+        (0..2).map(|shard| self.server.server().node().metrics.shard(shard).evicted_slow.get()).sum()
+    }
+
+    /// Says something; the one who reads must hear it although another does not.
+    async fn publish(&mut self) {
+        self.published += 1;
+        let text = format!("{}{}", self.published, " ".repeat(MESSAGE_BYTES));
+        let ack = self.publisher.publish("busy", &text).await;
+        assert_eq!(ack["seq"], self.published);
+        let heard = self.reader.until("message").await;
+        assert_eq!(heard["payload"]["seq"], self.published);
+    }
+
+    async fn publish_until_eviction(&mut self) {
+        while self.evicted() == 0 {
+            assert!(self.published < MOST_MESSAGES, "never evicted");
+            self.publish().await;
+        }
+    }
+
+    /// Reads all that was sent to the sleeper; returns its last position.
+    async fn wake_up(&mut self) -> (Value, u64) {
+        let epoch = self.sleeper.until("joined").await["payload"]["epoch"].clone();
+        let mut last = 0;
+        loop {
+            let frame = self.sleeper.next().await.expect("the reason comes before the end");
+            if frame.first == 0x88 {
+                assert_eq!(frame.payload, [&1013_u16.to_be_bytes()[..], b"slow_consumer"].concat());
+                self.sleeper.send(&close_frame(1013)).await;
+                self.sleeper.ended().await;
+                return (epoch, last);
+            }
+            let event: Value = serde_json::from_slice(&frame.payload).expect("JSON");
+            if event["type"] == "message" {
+                last += 1;
+                assert_eq!(event["payload"]["seq"], last, "nothing is skipped in silence");
+            }
+        }
+    }
+}
+
+/// Comes back at a position, and pages through history where the replay would be too long. Returns
+/// the positions that were told.
+async fn catch_up(client: &mut Json, epoch: &Value, last: u64) -> Vec<u64> {
+    let since = json!({"epoch": epoch, "seq": last});
+    let joined = client.ask("join", json!({"room": "busy", "since": since})).await;
+    assert_eq!(joined["type"], "joined", "{joined}");
+    let joined = &joined["payload"];
+    let (head, mut told) = (joined["head"].as_u64().expect("a number"), Vec::new());
+    if joined["recovered"] == true {
+        assert_eq!(joined["replayed"], head - last);
+        for _ in last..head {
+            told.push(client.until("message").await["payload"]["seq"].as_u64().expect("a number"));
+        }
+        return told;
+    }
+    assert_eq!(joined["reason"], "too_far");
+    while told.last().copied().unwrap_or(last) < head {
+        let after = told.last().copied().unwrap_or(last);
+        let page = client.ask("history", json!({"room": "busy", "after": after, "limit": 50})).await;
+        let messages = page["payload"]["messages"].as_array().expect("a list").clone();
+        assert!(!messages.is_empty(), "{page}");
+        told.extend(messages.iter().map(|message| message["seq"].as_u64().expect("a number")));
+    }
+    told
+}
+
+/// The eviction, and the way back to exactly what was missed (R19, R20, R21).
+async fn evict_and_resume(mut busy: Busy) {
+    busy.publish_until_eviction().await;
+    let (epoch, last) = busy.wake_up().await;
+    assert!(last < busy.published, "something was missed");
+    let mut back = busy.server.json("Sleeper").await;
+    let told = catch_up(&mut back, &epoch, last).await;
+    assert_eq!(told, (last + 1..=busy.published).collect::<Vec<_>>(), "all that was missed, once, in order");
+    busy.publish().await;
+    let live = back.until("message").await;
+    assert_eq!(live["payload"]["seq"], busy.published, "the seam is exact");
+    assert_eq!(busy.server.metric("parlour_evicted_slow_total").await, 1.0);
+    assert_eq!(busy.server.metric("parlour_outbox_bytes").await, 0.0);
+    busy.server.drain().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_evicted_at_the_outbox_bound() {
+    let busy = Busy::start(|config| {
+        config.limits.outbox_bytes = 128 * 1024;
+        config.timeouts.stall = Duration::from_secs(60);
+    });
+    evict_and_resume(busy.await).await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_evicted_for_lack_of_progress() {
+    let busy = Busy::start(|config| {
+        config.limits.outbox_bytes = 1 << 30;
+        config.timeouts.stall = Duration::from_millis(300);
+    });
+    evict_and_resume(busy.await).await;
+}
+
+async fn next_text(client: &mut Client) -> String {
+    loop {
+        if let Event::Message(message) = client.next().await.event {
+            return message.text.to_string();
+        }
+    }
+}
+
+/// R22, R23: a burst is one turn and evicts nobody.
+#[tokio::test]
+async fn a_burst_of_300_messages_is_taken_in_few_turns() {
+    const BURST: usize = 300;
+    let server = TestServer::start_with(|config| {
+        config.limits.rate_per_s = 0;
+        config.rooms = vec![RoomRule { pattern: "e:*".into(), durable: false }];
+    })
+    .await;
+    let mut apart = Client::open(&server, DialectId::Json, "Apart").await;
+    let mut lines = Client::open(&server, DialectId::JsonLines, "Lines").await;
+    let mut publisher = Client::open(&server, DialectId::JsonLines, "Publisher").await;
+    for client in [&mut apart, &mut lines, &mut publisher] {
+        client.join("e:burst").await;
+    }
+    let turns = server.metric("parlour_turns_total").await;
+    publisher.send_together((0..BURST).map(|n| publish("e:burst", &n.to_string())).collect()).await;
+    for client in [&mut apart, &mut lines] {
+        for n in 0..BURST {
+            assert_eq!(next_text(client).await, n.to_string());
+        }
+    }
+    let turns = server.metric("parlour_turns_total").await - turns;
+    assert!(turns < BURST as f64 / 2.0, "{turns} turns for {BURST} messages to three members");
+    assert_eq!(apart.largest_frame, 1, "one message per frame unless asked for");
+    assert!(lines.largest_frame > BURST / 4, "{} per frame", lines.largest_frame);
+    assert_eq!(server.metric("parlour_evicted_slow_total").await, 0.0);
+    server.drain().await;
+}
