@@ -24,10 +24,6 @@ mod query;
 
 use query::Query;
 
-/// The window that the shards compress with, in bits. A client that cannot receive it gets no
-/// compression at all, so that compressed frames can be shared.
-pub const DEFLATE_WINDOW_BITS: u8 = 12;
-
 /// A subprotocol that carries a token, for browsers, which cannot set headers.
 const BEARER_SUBPROTOCOL: &str = "parlour.bearer.";
 
@@ -51,8 +47,8 @@ pub struct Upgraded {
 pub struct Greeting {
     /// The dialect that both will speak.
     pub dialect: DialectId,
-    /// Whether permessage-deflate was agreed on.
-    pub deflate: bool,
+    /// The agreement on permessage-deflate, if there is one.
+    pub deflate: Option<DeflateParams>,
     /// Who the client is, where the request proved it.
     pub user: Option<UserId>,
     /// A room to enter at once.
@@ -67,7 +63,6 @@ pub struct Agreement {
     /// What the request said.
     pub greeting: Greeting,
     accept: String,
-    deflate: Option<DeflateParams>,
     /// Whether the client named subprotocols, so that it expects one back.
     names_subprotocol: bool,
 }
@@ -89,18 +84,12 @@ pub fn negotiate(head: &Parts, config: &Config, verifier: &dyn Verifier) -> Resu
     let token = bearer.or(query_token(&query, &config.access)?);
     let greeting = Greeting {
         dialect,
-        deflate: false,
+        deflate: config.compression.then(|| negotiate_deflate(&head.headers)).flatten(),
         user: identify(&query, dialect, token, config, verifier)?,
         room: query.room(dialect)?,
         history: query.history(dialect, config.limits.history)?,
     };
-    let deflate = config.compression.then(|| negotiate_deflate(&head.headers)).flatten();
-    Ok(Agreement {
-        greeting: Greeting { deflate: deflate.is_some(), ..greeting },
-        accept: accept_key(key),
-        deflate,
-        names_subprotocol: offered.dialect.is_some(),
-    })
+    Ok(Agreement { greeting, accept: accept_key(key), names_subprotocol: offered.dialect.is_some() })
 }
 
 /// Checks the form of the opening handshake and returns its key.
@@ -193,7 +182,7 @@ fn identify(
 
 fn negotiate_deflate(headers: &HeaderMap) -> Option<DeflateParams> {
     let offers = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter().filter_map(|value| value.to_str().ok());
-    deflate::negotiate(offers).filter(|params| params.server_max_window_bits() >= DEFLATE_WINDOW_BITS)
+    deflate::negotiate(offers)
 }
 
 impl Agreement {
@@ -207,7 +196,7 @@ impl Agreement {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         let values = [
             (SEC_WEBSOCKET_ACCEPT, Some(self.accept)),
-            (SEC_WEBSOCKET_EXTENSIONS, self.deflate.map(|params| params.to_string())),
+            (SEC_WEBSOCKET_EXTENSIONS, self.greeting.deflate.map(|params| params.to_string())),
         ];
         for (name, value) in values {
             if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use parlour_protocol::RoomName;
 use parlour_protocol::dialect::DialectId;
 use parlour_protocol::event::Event;
+use parlour_websocket::handshake::deflate::DeflateParams;
 use parlour_websocket::{Deflater, Opcode, encode};
 use slab::Slab;
 
@@ -24,7 +25,16 @@ const SPARE_BUFFERS: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Variant {
     pub(super) dialect: DialectId,
-    pub(super) deflate: bool,
+    /// The agreement on compression, if there is one.
+    pub(super) deflate: Option<DeflateParams>,
+}
+
+impl Variant {
+    /// Whether a message is worth compressing and the client can take it compressed.
+    pub(super) fn compresses(self, message_bytes: usize, deflater: &Deflater) -> bool {
+        let can_receive = |params: DeflateParams| params.can_receive(deflater.window_bits(), message_bytes);
+        message_bytes >= COMPRESS_FROM && self.deflate.is_some_and(can_receive)
+    }
 }
 
 /// Where a connection stands on the list of a room.
@@ -239,7 +249,7 @@ pub(super) fn append_message(out: &mut Vec<u8>, variant: Variant, payload: &[u8]
             out.extend_from_slice(separator);
             out.extend_from_slice(payload);
         }
-        None if variant.deflate && payload.len() >= COMPRESS_FROM => {
+        None if variant.compresses(payload.len(), deflater) => {
             encode::compressed_frame(out, deflater, opcode, payload);
         }
         None => encode::frame(out, opcode, payload),

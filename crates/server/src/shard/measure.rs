@@ -51,7 +51,7 @@ impl FanOut {
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 greeting: Greeting {
                     dialect: DialectId::Json,
-                    deflate: false,
+                    deflate: None,
                     user: None,
                     room: None,
                     history: 0,
