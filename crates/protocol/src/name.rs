@@ -120,7 +120,7 @@ impl UserId {
         if text.len() > USER_ID_BYTES || !is_printable_name(text) {
             return Err(NameError::Invalid(USER_RULE));
         }
-        if !text.split_whitespace().all(MixedScript::is_single_script) {
+        if !text.is_ascii() && !text.split_whitespace().all(MixedScript::is_single_script) {
             return Err(NameError::Confusable);
         }
         Ok(Self(text.into()))
