@@ -37,7 +37,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         data_dir::claim(directory, if args.adopt { Claim::Adopt } else { Claim::Serve })?;
     }
     logging::start(&config.log);
-    config.notes().into_iter().for_each(|note| logging::note(note));
+    config.notes().into_iter().for_each(logging::note);
     block_on(async {
         let server = Server::start(config).await?;
         logging::listening(server.listen_addr(), server.admin_addr());

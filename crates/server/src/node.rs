@@ -76,7 +76,7 @@ impl Node {
         let config = Arc::new(config);
         let metrics = Metrics::new(config.shards);
         let clock = Clock::start();
-        let shell = Arc::new(Shell::new(Arc::clone(&config), Arc::clone(&metrics), clock, listen));
+        let shell = Arc::new(Shell::new(purpose, Arc::clone(&config), Arc::clone(&metrics), clock, listen));
         let (commits, drafts) =
             CommitQueue::new(config.limits.commit_queue, config.limits.commit_queue_bytes);
         let node = Self {

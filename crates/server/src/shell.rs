@@ -11,6 +11,7 @@ use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::server::Purpose;
 use crate::verifier::{self, Credentials, Verifier};
 
 /// Everything that a request needs to be answered, on whichever thread.
@@ -50,7 +51,13 @@ impl Shell {
     ///
     /// `listen` is the address of clients: its literal is a host name that cannot lead elsewhere.
     #[must_use]
-    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, clock: Clock, listen: SocketAddr) -> Self {
+    pub fn new(
+        purpose: Purpose,
+        config: Arc<Config>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        listen: SocketAddr,
+    ) -> Self {
         let mut hosts = config.access.hosts.clone();
         if !hosts.is_empty() {
             hosts.push(match listen {
@@ -63,7 +70,10 @@ impl Shell {
             verifier: verifier::from_config(&config.access),
             health: Health::default(),
             hosts,
-            routes: crate::http::public::routes(),
+            routes: match purpose {
+                Purpose::Rooms => crate::http::public::routes(),
+                Purpose::Echo => crate::http::public::echo_routes(),
+            },
             config,
             metrics,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{Method, Response};
+use axum::http::{Method, Response, Uri};
 use axum::routing::any;
 use axum::{Extension, Router};
 use parlour_protocol::ErrorCode;
@@ -18,6 +18,15 @@ use crate::upgrade;
 /// Builds the routes: the WebSocket, and the files of the web client for every other path.
 pub(crate) fn routes() -> Router {
     Router::new().route("/ws", any(websocket)).fallback(web_client)
+}
+
+/// Builds the routes of a conformance server: a WebSocket at every path, without parameters.
+pub(crate) fn echo_routes() -> Router {
+    Router::new().fallback(async |shell, mut request: Request| {
+        // Plain text would ask for a room and a name.
+        *request.uri_mut() = Uri::from_static("/ws?format=json");
+        websocket(shell, request).await
+    })
 }
 
 async fn websocket(Extension(shell): Extension<Arc<Shell>>, request: Request) -> Response<Body> {
