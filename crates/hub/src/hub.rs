@@ -97,6 +97,15 @@ impl Hub {
         }
     }
 
+    /// Notes who is in the rooms, because the process ends.
+    pub fn note_present(&self, out: &mut Vec<Effect>) {
+        for slot in self.rooms.values() {
+            if let Slot::Open(room, _) = slot {
+                room.note_present(out);
+            }
+        }
+    }
+
     /// Returns when [`Hub::tick`] may have something to do, on the clock of [`Now::mono_ms`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {

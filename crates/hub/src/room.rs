@@ -9,7 +9,7 @@ use parlour_protocol::event::{
 };
 use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId, limits};
 
-use crate::effect::{Document, Effect, StoreRequest, seen_key};
+use crate::effect::{Effect, StoreRequest};
 use crate::input::{Caller, Ending, Input, Now, Opened};
 use crate::kind;
 use crate::log::{Draft, Record, Stored};
@@ -20,6 +20,7 @@ mod history;
 pub(crate) mod join;
 pub mod members;
 pub mod ring;
+mod seen;
 pub mod typing;
 
 use heal::Healing;
@@ -293,12 +294,8 @@ impl Room {
             self.tell_typing(scene, user.clone(), false, out);
         }
         self.notice(scene, Event::MemberLeft(self.membership(user)), out);
-        // Without a log the room is forgotten as a whole.
-        if let Some(member) = self.members.describe(user).filter(|_| self.durable && self.position > Seq(0)) {
-            let value = serde_json::to_vec(&member).unwrap_or_default();
-            let documents = vec![Document { key: seen_key(&self.name, user.as_str()), value }];
-            out.push(Effect::Store { room: self.name.clone(), request: StoreRequest::Put { documents } });
-        }
+        let member = self.members.describe(user);
+        self.note_seen(member, out);
     }
 
     fn membership(&self, user: &UserId) -> Membership {

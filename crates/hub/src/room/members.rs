@@ -211,6 +211,15 @@ impl Members {
         self.present.iter().map(|(user, presence)| presence.describe(user)).take(limit).collect()
     }
 
+    /// Lists those of the users who are here whom a room would remember, the latest ones.
+    #[must_use]
+    pub fn latest(&self) -> Vec<Member> {
+        let mut members = self.list_present(usize::MAX);
+        members.sort_by_key(|member| std::cmp::Reverse(member.last_active_ms));
+        members.truncate(LATELY);
+        members
+    }
+
     /// Remembers a user who was here before the room came into memory.
     pub fn remember(&mut self, member: Member) {
         if !self.present.contains_key(&member.user) {

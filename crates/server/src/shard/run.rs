@@ -119,8 +119,16 @@ impl Shard {
             Mail::ListRooms(list) => self.list_rooms(&list),
             Mail::Conversations { conn, cursors } => self.conversations(conn, cursors),
             Mail::Drain { spread_ms } => self.drain(spread_ms),
-            Mail::Accepted { .. } | Mail::Stop => {}
+            Mail::Stop => self.note_present(),
+            Mail::Accepted { .. } => {}
         }
+    }
+
+    /// Has the rooms remember who was in them until the end.
+    fn note_present(&mut self) {
+        let mut effects = std::mem::take(&mut self.scratch.effects);
+        self.hub.note_present(&mut effects);
+        self.carry_out(&mut effects);
     }
 
     /// Shows how much this shard holds.
