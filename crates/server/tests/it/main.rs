@@ -13,6 +13,8 @@ mod interleaving;
 mod lifecycle;
 mod limits;
 mod observe;
+mod presence;
+mod private;
 mod slow;
 mod store;
 mod text;
