@@ -212,10 +212,7 @@ export class Chat {
   #changed({ room, user, member_count }: Events["member_joined"], change: "joined" | "left"): void {
     const conversation = this.conversations.value.get(room);
     if (!conversation) return;
-    const status = change === "joined" ? "online" : "offline";
-    conversation.setMember({ user, status, last_active_ms: Date.now() });
     conversation.memberCount.value = member_count;
-    conversation.stopTyping(user);
-    if (user !== this.user.value) conversation.note(user, change);
+    if (user !== this.user.value) conversation[change](user);
   }
 }

@@ -28,6 +28,8 @@ const KEPT = 1_500;
 const LEFT = 1_000;
 /** A typing notice lives 6 s on the server, whose word may be lost with a connection. */
 const TYPING_MS = 7_000;
+/** How long the server itself waits for a lost connection before it says that somebody left. */
+const GRACE_MS = 10_000;
 
 export class Conversation {
   readonly room: string;
@@ -51,6 +53,7 @@ export class Conversation {
   /** What is written and not sent. */
   written = "";
   #notices = 0;
+  readonly #doubts = new Map<string, ReturnType<typeof setTimeout>>();
   readonly #typingTimers = new Map<string, ReturnType<typeof setTimeout>>();
 
   constructor(room: string, peer: string | undefined) {
@@ -81,7 +84,7 @@ export class Conversation {
     this.entries.value = [...older.map((line) => ({ kind: "line", ...line }) as const), ...this.entries.value];
   }
 
-  note(user: string, change: Notice["change"]): void {
+  #note(user: string, change: Notice["change"]): void {
     const notice = { kind: "notice", key: (this.#notices += 1), user, change, ts: Date.now() } as const;
     this.entries.value = [...this.entries.value, notice];
   }
@@ -102,16 +105,44 @@ export class Conversation {
     }
   }
 
-  /** Takes who is here; whoever was here before and is not in the list has gone. */
+  /**
+   * Takes who is here. Somebody who was here and is not in the list may only be slower to come back
+   * to a server that has restarted: they have gone if they do not come within the grace.
+   */
   setMembers(listed: readonly Member[], count: number): void {
-    const gone = this.present.value.map((member) => ({ ...member, status: "offline" as const }));
-    const known = [...this.members.value.values(), ...gone, ...listed];
-    this.members.value = new Map(known.map((member) => [member.user, member]));
+    const members = new Map(this.members.value);
+    const here = new Set(listed.filter(({ status }) => status !== "offline").map(({ user }) => user));
+    const doubted = this.present.value.filter(({ user }) => !here.has(user));
+    for (const member of listed) members.set(member.user, member);
+    for (const member of doubted) {
+      members.set(member.user, member);
+      this.#doubts.set(member.user, this.#doubts.get(member.user) ?? setTimeout(() => this.left(member.user), GRACE_MS));
+    }
+    for (const user of here) this.#trust(user);
+    this.members.value = members;
     this.memberCount.value = count;
   }
 
   setMember(member: Member): void {
+    this.#trust(member.user);
     this.members.value = new Map(this.members.value).set(member.user, member);
+  }
+
+  joined(user: string): void {
+    const isNews = !this.#doubts.has(user);
+    this.setMember({ user, status: "online", last_active_ms: Date.now() });
+    if (isNews) this.#note(user, "joined");
+  }
+
+  left(user: string): void {
+    this.setMember({ user, status: "offline", last_active_ms: Date.now() });
+    this.stopTyping(user);
+    this.#note(user, "left");
+  }
+
+  #trust(user: string): void {
+    clearTimeout(this.#doubts.get(user));
+    this.#doubts.delete(user);
   }
 
   setTyping(user: string): void {

@@ -236,6 +236,7 @@ export class Parlour {
   }
 
   #stop(code: number, refusal: wire.Refusal): void {
+    if (this.#state.name === "stopped") return;
     this.#link?.close();
     this.#unlink();
     this.#attempt = 0;

@@ -126,7 +126,8 @@ export class Rooms {
 
   /** Begins to follow a private conversation whose newest page was read. */
   paged({ room, epoch, head }: wire.HistoryPage): void {
-    if (room.startsWith("@")) this.#converse(room, head, epoch);
+    // A conversation without messages is not stored yet, and may still get another epoch.
+    if (room.startsWith("@")) this.#converse(room, head, head === 0n ? undefined : epoch);
   }
 
   #track(room: string): Pick<Track<wire.Message>, "resync" | "expect" | "repair"> | undefined {

@@ -132,10 +132,12 @@ export class Track<M extends Numbered> {
   /** Leaves what was and begins with the newest messages. */
   #restart(ends: Ends, reason: Unrecovered): void {
     if (this.#restarted && reason === "expired") return this.#giveUp();
+    const isEmpty = this.#last === 0n;
     const later = reason === "epoch" ? [] : [...this.#held.values()].filter(({ seq }) => seq > ends.head);
     this.begin(ends.epoch, max(ends.floor, ends.head - this.#window), ends.head);
     this.#restarted = true;
-    this.#port.reset(reason);
+    // A room without messages may have got another epoch; there is no copy of it to forget.
+    if (!isEmpty) this.#port.reset(reason);
     for (const message of later) this.#held.set(message.seq, message);
     for (const { seq } of later) this.#target = max(this.#target, seq);
     if (this.#last === this.#target) this.#restarted = false;

@@ -153,6 +153,16 @@ test("close says goodbye and refuses what waits", async () => {
   assert.equal(play.parlour.state.name, "online");
 });
 
+test("a listener may close a client that has stopped, and the reason stays", async () => {
+  const play = new Play();
+  play.parlour.on("state", ({ name }) => name === "stopped" && play.parlour.close());
+  play.parlour.connect();
+  await play.welcome();
+  play.socket.end(1008, "too_many_errors");
+  const { state } = play.parlour;
+  assert.equal(state.name === "stopped" && state.reason, "too_many_errors");
+});
+
 test("unreadable frames and unknown types do no harm", async () => {
   const play = new Play();
   play.parlour.connect();

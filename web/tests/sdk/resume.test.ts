@@ -86,6 +86,31 @@ test("a new beginning fetches as much history as the join asked for", async () =
   assert.deepEqual(play.told(), ["reset general epoch", "general 8 m8", "general 9 m9"]);
 });
 
+test("a conversation takes its epoch from its first message, not from its empty page", async () => {
+  const play = new Play();
+  play.parlour.connect();
+  await play.welcome();
+  const room = "@Alice,Bob";
+  void play.parlour.history({ room });
+  play.socket.say("history", page([], { room, epoch: OTHER_EPOCH }), play.socket.heard()[0]!.id);
+  await play.settle();
+  void play.parlour.private("Bob", "psst");
+  play.socket.say("ack", { room, epoch: EPOCH, seq: 1, ts: 0, dup: false }, play.socket.heard()[0]!.id);
+  play.socket.say("private", { room, seq: 1, from: "Alice", to: "Bob", text: "psst", ts: 0 });
+  await play.settle();
+  assert.deepEqual(play.parlour.position(room), { epoch: EPOCH, seq: 1n });
+});
+
+test("an empty room that begins under another epoch loses nothing", async () => {
+  const play = new Play();
+  await play.enter(0);
+  await play.comeBack();
+  play.socket.say("joined", joined({ epoch: OTHER_EPOCH, head: 0, recovered: false, reason: "epoch" }));
+  play.socket.messages(1);
+  assert.deepEqual(play.told(), ["general 1 m1"]);
+  assert.deepEqual(play.parlour.position("general"), { epoch: OTHER_EPOCH, seq: 1n });
+});
+
 test("a hole that the server cannot fill is told, and not asked for again and again", async () => {
   const play = new Play();
   await play.enter(5);

@@ -4,12 +4,14 @@ import type { State } from "../../sdk/index.ts";
 import type { Chat } from "../chat.ts";
 import { explain } from "../explain.ts";
 
+const LOST = "The connection is lost. What you write is sent when it is back.";
+
 /** Says what is wrong with the connection, and nothing while it is well. */
 export function Banner({ chat, onSignOut }: { chat: Chat; onSignOut: () => void }) {
   const state = chat.state.value;
   return (
     <div class="banner-frame" role="status" data-state={state.name}>
-      {state.name === "connecting" && <div class="banner">Connecting…</div>}
+      {state.name === "connecting" && <Connecting isAgain={chat.open.value !== undefined} />}
       {state.name === "waiting" && <Waiting state={state} onNow={() => chat.connect()} />}
       {state.name === "stopped" && (
         <div class="banner severe">
@@ -22,6 +24,11 @@ export function Banner({ chat, onSignOut }: { chat: Chat; onSignOut: () => void 
   );
 }
 
+function Connecting({ isAgain }: { isAgain: boolean }) {
+  if (!isAgain) return <div class="banner first">Connecting…</div>;
+  return <div class="banner"><span>{LOST}</span><span class="countdown">Connecting…</span></div>;
+}
+
 function Waiting({ state, onNow }: { state: Extract<State, { name: "waiting" }>; onNow: () => void }) {
   const left = useSignal(Math.ceil(state.delay_ms / 1_000));
   useEffect(() => {
@@ -32,7 +39,7 @@ function Waiting({ state, onNow }: { state: Extract<State, { name: "waiting" }>;
   }, [state]);
   return (
     <div class="banner">
-      <span>{state.code === 1012 ? "The server restarts." : "The connection is lost."} Messages will be sent when it is back.</span>
+      <span>{LOST}</span>
       {/* The count is not for readers of the screen, to whom every second would be told. */}
       <span class="countdown" aria-hidden="true">Trying again in {left.value} s</span>
       <button onClick={onNow}>Try now</button>

@@ -17,7 +17,7 @@ export function Members({ chat, conversation, onClose }: Props) {
   const byName = (a: Member, b: Member) => a.user.localeCompare(b.user);
   const absent = [...members.value.values()].filter(({ status }) => status === "offline");
   const here = [...present.value].sort(byName);
-  const unlisted = memberCount.value - here.length;
+  const count = Math.max(memberCount.value, here.length);
   return (
     <aside class="side members" aria-label="Members">
       <div class="side-head">
@@ -26,9 +26,9 @@ export function Members({ chat, conversation, onClose }: Props) {
         <button class="plain only-narrow" aria-label="Close" onClick={onClose}><CloseIcon /></button>
       </div>
       <div class="side-body">
-        <h3>Here — {memberCount.value}</h3>
+        <h3>Here — {count}</h3>
         <ul>{here.map((member) => <MemberRow key={member.user} chat={chat} member={member} />)}</ul>
-        {unlisted > 0 && <p class="quiet more">and {unlisted} more</p>}
+        {count > here.length && <p class="quiet more">and {count - here.length} more</p>}
         {absent.length > 0 && <h3>Lately</h3>}
         <ul>{absent.sort((a, b) => b.last_active_ms - a.last_active_ms).map((member) => <MemberRow key={member.user} chat={chat} member={member} />)}</ul>
       </div>

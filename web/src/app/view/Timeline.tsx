@@ -46,7 +46,7 @@ export function Timeline({ chat, conversation }: Props) {
     const { scrollTop, scrollHeight, clientHeight } = frame.current!;
     view.current.isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR;
     isBehind.value = !view.current.isAtEnd;
-    if (scrollTop < FETCH_NEAR && scrollHeight > clientHeight && older.value === "some") void chat.loadOlder(conversation);
+    if (scrollTop < FETCH_NEAR && isBehind.value && older.value === "some") void chat.loadOlder(conversation);
   };
   return (
     <div class="timeline-frame">
