@@ -105,9 +105,15 @@ pub(super) struct Gate {
 }
 
 impl Connection {
-    /// Whether commands are still carried out.
+    /// Whether nobody has said goodbye.
     pub(super) fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Greeting { .. } | Phase::Open)
+    }
+
+    /// Whether new commands are carried out. While the node drains they are not any more once it is
+    /// this connection's turn, so that what is in flight comes to an end.
+    pub(super) fn takes_commands(&self, now_ms: u64) -> bool {
+        self.is_live() && self.timing.drain_ms.is_none_or(|drain_ms| now_ms < drain_ms)
     }
 
     pub(super) fn extra(&mut self) -> &mut Extra {

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use super::Shard;
 use super::connection::Phase;
 use super::ending::Reason;
+use super::read::RESUME_READING;
 use super::wheel::Entry;
 
 /// How long a closing connection waits for unanswered requests while the node drains, in
@@ -99,10 +100,12 @@ impl Shard {
         let timeouts = &self.node.config.timeouts;
         let [message, stall, pong] = [timeouts.message, timeouts.stall, timeouts.pong].map(as_ms);
         let connection = &self.connections[slot as usize];
+        // A peer that we do not read cannot show that it is there.
+        let pinged_ms = connection.timing.pinged_ms.filter(|_| connection.in_flight <= RESUME_READING);
         let deadlines = [
             (connection.timing.message_since_ms.map(|since| since + message), ErrorCode::MessageTimeout),
             (connection.outbox.stalled_since().map(|since| since + stall), ErrorCode::SlowConsumer),
-            (connection.timing.pinged_ms.map(|since| since + pong), ErrorCode::HeartbeatTimeout),
+            (pinged_ms.map(|since| since + pong), ErrorCode::HeartbeatTimeout),
             (self.drain_deadline(slot), ErrorCode::Restart),
         ];
         let mut next_ms = u64::MAX;

@@ -116,10 +116,11 @@ impl Shard {
     }
 
     fn on_frame(&mut self, slot: u32, frame: Frame<'_>) {
-        let is_live = self.connections[slot as usize].is_live();
+        let connection = &self.connections[slot as usize];
+        let (is_live, takes_commands) = (connection.is_live(), connection.takes_commands(self.now.mono_ms));
         match frame {
-            Frame::Text(text) if is_live => self.on_message(slot, Payload::Text(text)),
-            Frame::Binary(bytes) if is_live => self.on_message(slot, Payload::Binary(bytes)),
+            Frame::Text(text) if takes_commands => self.on_message(slot, Payload::Text(text)),
+            Frame::Binary(bytes) if takes_commands => self.on_message(slot, Payload::Binary(bytes)),
             Frame::Ping(payload) if is_live => self.on_ping(slot, payload),
             Frame::Close(close) => self.end(slot, Reason::Peer(close.map(|(code, _)| code))),
             Frame::Text(_) | Frame::Binary(_) | Frame::Ping(_) | Frame::Pong(_) => {}
