@@ -34,13 +34,16 @@ async fn a_blackholed_peer_is_gone_from_socket_room_and_presence() {
     let began = Instant::now();
     let left = bob.until("member_left").await;
     assert_eq!((&left["payload"]["user"], &left["payload"]["member_count"]), (&json!("Alice"), &json!(1)));
+    // Bob goes on answering pings.
+    let bob = tokio::spawn(async move { while bob.socket.next().await.is_some() {} });
     server.await_metric("parlour_connections", 1.0).await;
     assert!(began.elapsed() < PING + PONG + SLACK, "{:?}", began.elapsed());
     assert_eq!(server.metric("parlour_evicted_heartbeat_total").await, 1.0);
     assert_eq!(server.metric("parlour_members").await, 1.0);
-    // F25: who wakes up in time is told why.
+    // F25: why is written where it can be read by whoever wakes up.
     assert_eq!(silent.closed().await, (1013, "heartbeat_timeout".into()));
     server.drain().await;
+    bob.await.expect("told to go");
 }
 
 /// R28: whoever sends anything is there, with pongs or without.

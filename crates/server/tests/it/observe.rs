@@ -25,7 +25,7 @@ async fn metrics_equal_what_the_clients_counted() {
         client.say(&json!({"type": "join", "id": 0, "payload": {"room": "lobby"}}).to_string()).await;
         sent += 1;
         let mut events = 1;
-        while client.next_kind().await != "joined" {
+        while client.next_event().await["type"] != "joined" {
             events += 1;
         }
         received += events;
@@ -46,7 +46,7 @@ async fn metrics_equal_what_the_clients_counted() {
         let failures = u64::from(n == 0);
         while mine < MESSAGES + failures || heard < MESSAGES * CLIENTS {
             received += 1;
-            match client.next_kind().await.as_str() {
+            match client.next_event().await["type"].as_str().expect("a type") {
                 "ack" => (mine, acks) = (mine + 1, acks + 1),
                 "message" => (heard, messages) = (heard + 1, messages + 1),
                 "member_joined" => notices += 1,

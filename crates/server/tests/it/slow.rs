@@ -120,7 +120,7 @@ async fn evict_and_resume(mut busy: Busy) {
     let live = back.until("message").await;
     assert_eq!(live["payload"]["seq"], busy.published, "the seam is exact");
     assert_eq!(busy.server.metric("parlour_evicted_slow_total").await, 1.0);
-    assert_eq!(busy.server.metric("parlour_outbox_bytes").await, 0.0);
+    busy.server.await_metric("parlour_outbox_bytes", 0.0).await;
     busy.server.drain().await;
 }
 

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use parlour_websocket::{Opcode, encode};
+use parlour_websocket::{Inflater, Opcode, encode};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -33,6 +34,18 @@ pub(crate) struct Wish<'a> {
     pub(crate) receive_buffer: u32,
     /// Bytes that go out together with the request.
     pub(crate) early: &'a [u8],
+}
+
+impl RawFrame {
+    /// Reads the frame as an event, compressed or not.
+    pub(crate) fn event(&self) -> Value {
+        match self.first {
+            0x81 => serde_json::from_slice(&self.payload),
+            0xc1 => serde_json::from_slice(Inflater::new().inflate(&self.payload, 1 << 20).expect("deflate")),
+            _ => panic!("expected a text, got {self:?}"),
+        }
+        .expect("JSON")
+    }
 }
 
 impl Wish<'_> {
@@ -134,23 +147,18 @@ impl Wire {
     }
 
     /// Reads on to an event of a type.
-    pub(crate) async fn until(&mut self, kind: &str) -> serde_json::Value {
+    pub(crate) async fn until(&mut self, kind: &str) -> Value {
         loop {
-            let frame = self.next().await.expect("still connected");
-            assert_eq!(frame.first, 0x81, "expected a text, got {frame:?}");
-            let event: serde_json::Value = serde_json::from_slice(&frame.payload).expect("JSON");
+            let event = self.next_event().await;
             if event["type"] == kind {
                 return event;
             }
         }
     }
 
-    /// Returns the type of the next event.
-    pub(crate) async fn next_kind(&mut self) -> String {
-        let frame = self.next().await.expect("still connected");
-        assert_eq!(frame.first, 0x81, "expected a text, got {frame:?}");
-        let event: serde_json::Value = serde_json::from_slice(&frame.payload).expect("JSON");
-        event["type"].as_str().expect("a type").to_owned()
+    /// Returns the next event, which must come before any control frame.
+    pub(crate) async fn next_event(&mut self) -> Value {
+        self.next().await.expect("still connected").event()
     }
 
     /// Reads on to the close frame; returns its code and reason.
