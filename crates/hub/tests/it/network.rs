@@ -20,7 +20,7 @@ const PLACES: u8 = 7;
 static USERS: LazyLock<[UserId; 3]> = LazyLock::new(|| ["alice", "bob", "carol"].map(user));
 static ROOMS: LazyLock<[RoomName; 3]> = LazyLock::new(|| ["general", "quiet", "live:rates"].map(room));
 /// Cases per run, or more with `PROPTEST_CASES`; a failure prints the shortest sequence that fails.
-const CASES: u32 = 2_000;
+const CASES: u32 = 1_500;
 
 /// Something that somebody does.
 #[derive(Debug, Clone)]
