@@ -79,7 +79,7 @@ impl Client {
     /// As every request; see [`Error`].
     pub async fn join(&self, room: &str, options: JoinOptions) -> Result<Joined, Error> {
         let JoinOptions { since, history } = options;
-        match self.ask(Command::Join(Join { room: parse(room)?, since, history })).await? {
+        match self.request(Command::Join(Join { room: parse(room)?, since, history })).await? {
             Event::Joined(joined) => Ok(*joined),
             other => unexpected(&other),
         }
@@ -90,7 +90,7 @@ impl Client {
     /// # Errors
     /// As every request; see [`Error`].
     pub async fn leave(&self, room: &str) -> Result<(), Error> {
-        match self.ask(Command::Leave(InRoom { room: parse(room)? })).await? {
+        match self.request(Command::Leave(InRoom { room: parse(room)? })).await? {
             Event::Left(_) => Ok(()),
             other => unexpected(&other),
         }
@@ -102,7 +102,8 @@ impl Client {
     /// # Errors
     /// As every request; see [`Error`].
     pub async fn publish(&self, room: &str, text: impl Into<Arc<str>>) -> Result<Stored, Error> {
-        self.publish_as(new_cid()?, room, text).await
+        let (room, text) = (parse(room)?, text.into());
+        stored(self.request(Command::Publish(Publish { room, text, cid: None })).await?)
     }
 
     /// Says something under a `cid` of 1 to 64 bytes: repeating it after [`Error::TimedOut`] or a
@@ -117,7 +118,7 @@ impl Client {
         text: impl Into<Arc<str>>,
     ) -> Result<Stored, Error> {
         let (room, text, cid) = (parse(room)?, text.into(), Some(cid.into()));
-        stored(self.ask(Command::Publish(Publish { room, text, cid })).await?)
+        stored(self.request(Command::Publish(Publish { room, text, cid })).await?)
     }
 
     /// Says something to one user and waits until it is stored.
@@ -125,8 +126,8 @@ impl Client {
     /// # Errors
     /// As every request; see [`Error`].
     pub async fn private(&self, to: &str, text: impl Into<Arc<str>>) -> Result<Stored, Error> {
-        let (to, text, cid) = (UserId::parse(to)?, text.into(), Some(new_cid()?));
-        stored(self.ask(Command::Private(Private { to, text, cid })).await?)
+        let (to, text) = (UserId::parse(to)?, text.into());
+        stored(self.request(Command::Private(Private { to, text, cid: None })).await?)
     }
 
     /// Starts or stops a typing notice. Nothing tells whether it arrived.
@@ -144,7 +145,7 @@ impl Client {
     /// As every request; see [`Error`].
     pub async fn presence(&self, status: Availability, text: Option<&str>) -> Result<(), Error> {
         let text = text.map(CompactString::from);
-        done(self.ask(Command::Presence(SetPresence { status, text })).await?)
+        done(self.request(Command::Presence(SetPresence { status, text })).await?)
     }
 
     /// Asks who is in a room.
@@ -152,7 +153,7 @@ impl Client {
     /// # Errors
     /// As every request; see [`Error`].
     pub async fn members(&self, room: &str) -> Result<MemberList, Error> {
-        match self.ask(Command::Members(InRoom { room: parse(room)? })).await? {
+        match self.request(Command::Members(InRoom { room: parse(room)? })).await? {
             Event::Members(members) => Ok(*members),
             other => unexpected(&other),
         }
@@ -169,7 +170,7 @@ impl Client {
             Page::After(seq) => (None, Some(seq)),
         };
         let query = HistoryQuery { room: parse(room)?, before, after, limit };
-        match self.ask(Command::History(query)).await? {
+        match self.request(Command::History(query)).await? {
             Event::History(page) => Ok(*page),
             other => unexpected(&other),
         }
@@ -180,7 +181,7 @@ impl Client {
     /// # Errors
     /// As every request; see [`Error`].
     pub async fn rooms(&self) -> Result<Vec<RoomSummary>, Error> {
-        match self.ask(Command::Rooms).await? {
+        match self.request(Command::Rooms).await? {
             Event::Rooms(rooms) => Ok(rooms),
             other => unexpected(&other),
         }
@@ -191,7 +192,7 @@ impl Client {
     /// # Errors
     /// As every request; see [`Error`].
     pub async fn read(&self, room: &str, seq: Seq) -> Result<(), Error> {
-        done(self.ask(Command::Read(Read { room: parse(room)?, seq })).await?)
+        done(self.request(Command::Read(Read { room: parse(room)?, seq })).await?)
     }
 
     /// Asks for a sign of life; returns the server's clock in milliseconds since the Unix epoch.
@@ -199,7 +200,7 @@ impl Client {
     /// # Errors
     /// As every request; see [`Error`].
     pub async fn ping(&self) -> Result<i64, Error> {
-        match self.ask(Command::Ping).await? {
+        match self.request(Command::Ping).await? {
             Event::Pong(pong) => Ok(pong.server_time_ms),
             other => unexpected(&other),
         }
@@ -218,7 +219,17 @@ impl Client {
         }
     }
 
-    async fn ask(&self, command: Command) -> Result<Event, Error> {
+    /// Sends any command that has an answer, and returns the answer. A message without a `cid` gets
+    /// one.
+    ///
+    /// # Errors
+    /// See [`Error`]; a refusal is [`Error::Refused`], never an event.
+    pub async fn request(&self, mut command: Command) -> Result<Event, Error> {
+        if let Command::Publish(Publish { cid, .. }) | Command::Private(Private { cid, .. }) = &mut command
+            && cid.is_none()
+        {
+            *cid = Some(new_cid()?);
+        }
         let (caller, answer) = oneshot::channel();
         let answered = async {
             let _open = self.open.acquire().await.map_err(|_| Error::Closed)?;

@@ -43,7 +43,7 @@ mod update;
 pub use builder::{Builder, Encoding};
 pub use client::{Client, JoinOptions, Page};
 pub use error::{Error, Lost};
-pub use parlour_protocol::command::Availability;
+pub use parlour_protocol::command::{Availability, Command};
 pub use parlour_protocol::event::{
     Event, HistoryPage, Joined, Member, MemberList, Message, PrivateMessage, RoomSummary, Status, Stored,
     Welcome,

@@ -1,0 +1,57 @@
+//! Which server, and as whom: the arguments that `chat` and `tail` share.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use parlour_client::{Client, Error, Lost, Updates};
+
+/// Where a token is taken from, so that it does not stand in the list of processes.
+const TOKEN: &str = "PARLOUR_TOKEN";
+
+/// Which server, and as whom.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// The server
+    #[arg(long, default_value = "ws://127.0.0.1:8080/ws", value_name = "URL")]
+    url: String,
+    /// A name, where the server lets anybody take one (`parlour dev` does)
+    #[arg(long, short, value_name = "NAME")]
+    user: Option<String>,
+    /// A file with a token; without it, the variable PARLOUR_TOKEN counts
+    #[arg(long, value_name = "FILE", conflicts_with = "user")]
+    token_file: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    pub(crate) async fn connect(&self) -> anyhow::Result<(Client, Updates)> {
+        let mut builder = Client::builder(&self.url);
+        match (&self.user, self.token()?) {
+            (Some(user), _) => builder = builder.user(user),
+            (None, Some(token)) => builder = builder.token(token),
+            (None, None) => {
+                return Err(anyhow!("who are you? Give --user, or a token with --token-file or {TOKEN}"));
+            }
+        }
+        builder.connect().await.map_err(|error| self.explain(&error))
+    }
+
+    fn token(&self) -> anyhow::Result<Option<String>> {
+        let Some(file) = &self.token_file else {
+            return Ok(std::env::var(TOKEN).ok().filter(|token| !token.is_empty()));
+        };
+        let token =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Some(token.trim().to_owned()))
+    }
+
+    fn explain(&self, error: &Error) -> anyhow::Error {
+        let hint = match error {
+            Error::Connect(Lost::Transport(_)) => "\nIs the server running? `parlour dev` starts one here.",
+            Error::Connect(Lost::Refused { status: 401, .. }) => "\nThis server wants a valid token.",
+            _ => "",
+        };
+        let cause = super::plain(&error.to_string());
+        anyhow!("{}: {cause}{hint}", self.url)
+    }
+}
