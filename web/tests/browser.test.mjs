@@ -124,6 +124,23 @@ test("hostile texts are inert", async () => {
   assert.equal(await bob.locator(".line img, .line script, .line b").count(), 0);
 });
 
+test("a message that is refused says so, and can be tried again or discarded", async () => {
+  const field = alice.locator(".composer textarea");
+  // Half of a character: what a keyboard does not write and the server does not store.
+  await field.evaluate((element) => {
+    element.value = "half \ud83d";
+    element.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  await field.press("Enter");
+  const failed = alice.locator(".draft.failed");
+  await failed.getByText("Not sent").waitFor();
+  await shot(alice, "failed");
+  await failed.getByRole("button", { name: "Try again" }).click();
+  await failed.getByText("Not sent").waitFor();
+  await failed.getByRole("button", { name: "Discard" }).click();
+  await failed.waitFor({ state: "detached" });
+});
+
 test("a plain WebSocket from a console talks along", async () => {
   await alice.evaluate(() => {
     window.heard = [];

@@ -97,13 +97,11 @@ export class Chat {
     }
   }
 
-  /** Looks up which rooms there are. */
-  async lookAround(): Promise<void> {
+  /** Looks up which rooms there are, and returns the names of the user's private conversations. */
+  async lookAround(): Promise<string[]> {
     const rooms = await this.#parlour.rooms().catch(() => []);
-    batch(() => {
-      for (const { room, with: peer } of rooms) if (peer !== undefined) this.#enter(room);
-      this.openRooms.value = rooms.filter(({ room, with: peer }) => peer === undefined && !this.conversations.value.has(room));
-    });
+    this.openRooms.value = rooms.filter(({ room, with: peer }) => peer === undefined && !this.conversations.value.has(room));
+    return rooms.flatMap(({ room, with: peer }) => (peer === undefined ? [] : [room]));
   }
 
   /** What is known of a user, from any room. */
@@ -133,7 +131,7 @@ export class Chat {
     rooms.forEach((room) => this.#enter(room));
     const last = saved.lastRoom();
     this.show(roomInAddress(user) || (rooms.includes(last) ? last : "general"));
-    void this.lookAround();
+    void this.lookAround().then((conversations) => batch(() => conversations.forEach((room) => this.#enter(room))));
   }
 
   #enter(room: string): Conversation {
