@@ -1,20 +1,24 @@
 //! One binary for all integration tests of the server: they link once.
+#![expect(clippy::panic, reason = "a test fails by panicking, also in what it calls")]
 
 mod admission;
 mod bad_frames;
 mod bad_handshake;
 mod chat;
+mod commands;
 mod drain;
 mod faults;
 mod footprint;
 mod harness;
 mod heartbeat;
+mod history;
 mod interleaving;
 mod lifecycle;
 mod limits;
 mod observe;
 mod presence;
 mod private;
+mod resume;
 mod slow;
 mod store;
 mod text;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use parlour_protocol::command::{InRoom, Join, Publish};
+use parlour_protocol::command::{HistoryQuery, InRoom, Join, Publish};
 use parlour_protocol::dialect::{DialectId, Payload, binary, json};
 use parlour_protocol::event::{Joined, Reply, Stored};
 use parlour_protocol::{Command, Event, Request, RequestId, RoomName, UserId};
@@ -130,6 +130,15 @@ impl Client {
         match self.ask(Command::Join(join)).await {
             Event::Joined(joined) => *joined,
             other => panic!("expected joined, got {other:?}"),
+        }
+    }
+
+    /// Returns the texts of the last messages of a room.
+    pub(crate) async fn history(&mut self, name: &str, limit: u32) -> Vec<String> {
+        let query = HistoryQuery { room: room(name), before: None, after: None, limit: Some(limit) };
+        match self.ask(Command::History(query)).await {
+            Event::History(page) => page.messages.iter().map(|message| message.text.to_string()).collect(),
+            other => panic!("expected history, got {other:?}"),
         }
     }
 
