@@ -2,7 +2,7 @@
 import type { Window } from "./wire.ts";
 
 /** Longest wait between two attempts unless the server's own window is longer, in milliseconds. */
-export const LONGEST_MS = 30_000;
+export const LONGEST_MS = 60_000;
 /** The window before any server has named one. */
 export const FIRST_WINDOW: Window = { min_ms: 100, max_ms: 1_000 };
 

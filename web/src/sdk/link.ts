@@ -7,6 +7,9 @@ export const OPENING_MS = 15_000;
 /** How long a sign of life may take, in milliseconds. */
 export const PONG_MS = 10_000;
 
+/** The code of a close that is no goodbye (RFC 6455, section 7.4.2, private use). */
+export const ABANDONED = 4_000;
+
 export interface LinkPort {
   /** The socket is open: say hello. */
   opened(): void;
@@ -62,7 +65,8 @@ export class Link {
   /** Ends a connection that is of no use any more, as if it had broken. */
   abandon(reason: string): void {
     this.#end(1006, reason);
-    this.#socket.close();
+    // Should the server still hear it: no goodbye, so that nobody is told of somebody leaving.
+    this.#socket.close(ABANDONED);
   }
 
   /** Says goodbye; {@link LinkPort.ended} is not called. */

@@ -74,7 +74,7 @@ test("failed attempts wait longer, a welcome makes the next wait short again", a
     waits.push(state.delay_ms);
     await play.advance(state.delay_ms);
   }
-  assert.deepEqual(waits, [3_000, 3_000, 6_000, 12_000, 24_000, 30_000]);
+  assert.deepEqual(waits, [3_000, 3_000, 6_000, 12_000, 24_000, 48_000]);
   await play.welcome();
   play.socket.end(1006);
   const { state } = play.parlour;
@@ -124,7 +124,7 @@ test("silence is asked about, and a connection without an answer is given up", a
   assert.equal(play.parlour.state.name, "online");
   await play.advance(25_000 + 10_000);
   assert.equal(play.sockets.length > 1, true, "abandoned and replaced");
-  assert.equal(play.sockets[0]!.closedWith !== undefined, true);
+  assert.equal(play.sockets[0]!.closedWith, 4_000, "no goodbye");
 });
 
 test("a connection with traffic is not asked", async () => {
