@@ -62,7 +62,7 @@ async fn metrics_equal_what_the_clients_counted() {
     assert_eq!((acks, metric("parlour_errors_total")), (CLIENTS * MESSAGES, errors));
     assert_eq!(metric("parlour_deliveries_total"), messages + notices, "broadcasts reached every member");
     assert_eq!(metric("parlour_messages_sent_total") + metric("parlour_deliveries_total"), received);
-    assert_eq!(metric("parlour_broadcasts_total") * CLIENTS >= messages, true);
+    assert!(metric("parlour_broadcasts_total") >= MESSAGES * CLIENTS, "{page}");
     assert_eq!(metric("parlour_commit_batch_messages_sum"), acks, "each was stored once");
     assert_eq!((metric("parlour_connections"), metric("parlour_members")), (CLIENTS, CLIENTS));
     assert_eq!(metric("parlour_rooms"), 1);

@@ -1,6 +1,6 @@
 //! Clients that read too slowly: nobody waits for them, and they lose nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parlour_protocol::Event;
 use parlour_protocol::dialect::DialectId;
@@ -148,6 +148,58 @@ async fn next_text(client: &mut Client) -> String {
             return message.text.to_string();
         }
     }
+}
+
+/// R19: one of six members never reads, and the others hear as soon as those of a room where all do.
+///
+/// Both rooms are measured in turn, so that a busy machine slows down both.
+#[tokio::test]
+async fn never_readers_do_not_change_the_latency_of_others() {
+    const ROUNDS: usize = 150;
+    let server = TestServer::start_with(|config| {
+        config.limits.rate_per_s = 0;
+        config.limits.outbox_bytes = 1 << 30;
+        config.timeouts.stall = Duration::from_secs(300);
+        config.rooms = vec![RoomRule { pattern: "e:*".into(), durable: false }];
+    })
+    .await;
+    let mut rooms = [Vec::new(), Vec::new()];
+    for n in 0..6 {
+        for (name, members) in ["e:awake", "e:mixed"].into_iter().zip(&mut rooms) {
+            let user = format!("{name}{n}");
+            if n == 5 && name == "e:mixed" {
+                continue;
+            }
+            members.push(Wire::open(&server, &user, name).await);
+        }
+    }
+    let wish = Wish { user: "Sleeper", room: "e:mixed", receive_buffer: 4 * 1024, ..Wish::default() };
+    let _sleeper = Wire::with(&server, wish).await;
+    let mut latencies = [Vec::new(), Vec::new()];
+    for round in 0..ROUNDS {
+        for ((name, members), latencies) in
+            ["e:awake", "e:mixed"].into_iter().zip(&mut rooms).zip(&mut latencies)
+        {
+            // Large enough to block the sleeper long before the half.
+            let text = format!("{round} {}", " ".repeat(24 * 1024));
+            let publish = json!({"type": "publish", "id": 1, "payload": {"room": name, "text": text}});
+            let began = Instant::now();
+            members[0].say(&publish.to_string()).await;
+            for member in members.iter_mut() {
+                let heard = member.until("message").await;
+                assert!(heard["payload"]["text"].as_str().is_some_and(|heard| heard == text));
+            }
+            latencies.push(began.elapsed());
+        }
+    }
+    server.await_metric("parlour_outboxes", 1.0).await;
+    let [awake, mixed] = latencies.map(|mut of_room| {
+        of_room.sort_unstable();
+        of_room[ROUNDS * 99 / 100]
+    });
+    // A hundredth of 150 is one or two samples: the scheduler's share is more than a tenth of that.
+    assert!(mixed <= awake.mul_f64(1.1) + Duration::from_millis(50), "{mixed:?} instead of {awake:?}");
+    server.drain().await;
 }
 
 /// R22, R23: a burst is one turn and evicts nobody.
