@@ -19,7 +19,7 @@ mod publish;
 
 /// What to measure.
 #[derive(Debug, Args)]
-pub struct BenchArgs {
+pub(crate) struct BenchArgs {
     #[command(subcommand)]
     scenario: Scenario,
 }
@@ -41,7 +41,7 @@ enum Scenario {
 ///
 /// # Errors
 /// What kept the measurement from being made.
-pub fn run(args: BenchArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = match args.scenario {
         Scenario::Fanout(args) => runtime.block_on(fanout::run(args))?,

@@ -4,11 +4,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
+mod chat;
 mod check_config;
 mod dev;
 mod exit;
 mod options;
 mod serve;
+mod tail;
 
 /// Exit code of a refused configuration (EX_CONFIG of sysexits.h).
 const REFUSED: u8 = 78;
@@ -40,6 +43,12 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Check a configuration, or print one with every option
     CheckConfig(check_config::CheckConfigArgs),
+    /// Talk in a terminal
+    Chat(chat::ChatArgs),
+    /// Print what happens in rooms
+    Tail(tail::TailArgs),
+    /// Measure a server
+    Bench(bench::BenchArgs),
     /// Print the version
     Version,
 }
@@ -49,6 +58,9 @@ fn main() -> ExitCode {
         Command::Dev(args) => dev::run(args),
         Command::Serve(args) => serve::run(args),
         Command::CheckConfig(args) => check_config::run(&args),
+        Command::Chat(args) => options::block_on(chat::run(args)),
+        Command::Tail(args) => options::block_on(tail::run(args)),
+        Command::Bench(args) => bench::run(args),
         Command::Version => {
             println!("parlour {}", env!("CARGO_PKG_VERSION"));
             Ok(())

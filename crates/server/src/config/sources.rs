@@ -192,12 +192,14 @@ impl Reading {
     }
 }
 
-/// Whether a variable is meant for us. Kubernetes sets `PARLOUR_PORT`, `PARLOUR_SERVICE_HOST` and
-/// the like in every container beside a service called `parlour`.
+/// Whether a variable is meant for us. `PARLOUR_TOKEN` is for clients, `PARLOUR_BIN` and
+/// `PARLOUR_BLESS` are for tests, and Kubernetes sets `PARLOUR_PORT`, `PARLOUR_SERVICE_HOST` and the
+/// like in every container beside a service called `parlour`.
 fn is_ours(name: &str) -> bool {
     let stem = name.strip_suffix(FILE).unwrap_or(name);
     match stem.strip_prefix(PREFIX) {
-        Some(rest) => !rest.starts_with("SERVICE_") && rest != "PORT" && !rest.starts_with("PORT_"),
+        Some("TOKEN" | "BIN" | "BLESS" | "PORT") => false,
+        Some(rest) => !rest.starts_with("SERVICE_") && !rest.starts_with("PORT_"),
         None => matches!(stem, "DATABASE_URL" | "REDIS_ADDR"),
     }
 }

@@ -65,8 +65,9 @@ fn unknown_options_are_refused_with_the_nearest_known_one() {
 }
 
 #[test]
-fn variables_of_kubernetes_are_not_ours() {
+fn variables_of_clients_and_of_kubernetes_are_not_ours() {
     let env = [
+        ("PARLOUR_TOKEN", "s3cret"),
         ("PARLOUR_SERVICE_HOST", "10.0.0.1"),
         ("PARLOUR_PORT", "tcp://10.0.0.1:80"),
         ("PARLOUR_PORT_80_TCP_ADDR", "10.0.0.1"),

@@ -1,0 +1,5 @@
+//! The program as its users start it.
+
+mod program;
+mod serving;
+mod settings;
