@@ -89,7 +89,10 @@ test("a private message reaches its recipient only, who may be away", async () =
   await line(alice, "between us");
   const row = bob.locator(".row", { hasText: "Alice" });
   await row.locator(".badge").first().waitFor();
-  await bob.getByLabel("Rooms").getByRole("button", { name: /Alice.*unread/ }).click();
+  await bob
+    .getByLabel("Rooms")
+    .getByRole("button", { name: /Alice.*unread/ })
+    .click();
   await line(bob, "between us");
   await say(bob, "understood");
   await line(alice, "understood");
@@ -98,7 +101,10 @@ test("a private message reaches its recipient only, who may be away", async () =
   await bob.locator(".row-main", { hasText: "general" }).click();
   await say(alice, "in the open");
   await line(eve, "in the open");
-  assert.equal(await eve.getByText("between us").count() + await eve.locator(".rooms .row", { hasText: "Alice" }).count(), 0);
+  assert.equal(
+    (await eve.getByText("between us").count()) + (await eve.locator(".rooms .row", { hasText: "Alice" }).count()),
+    0,
+  );
   await eve.context().close();
 });
 
@@ -159,11 +165,13 @@ test("earlier messages are loaded when one scrolls back", async () => {
   const frank = await stage.enter("Frank", "archive");
   await frank.evaluate(async () => {
     // Several writers, because each may only say twenty things at once.
-    for (let n = 1; n <= 130; ) {
+    for (let n = 1; n <= 130;) {
       const socket = new WebSocket(`ws://${location.host}/ws?room=archive&user=Archivist ${n}`);
       await new Promise((resolve) => (socket.onopen = resolve));
       for (const end = Math.min(n + 15, 131); n < end; n += 1) {
-        const told = new Promise((resolve) => (socket.onmessage = ({ data }) => data.endsWith(`: record ${n}`) && resolve()));
+        const told = new Promise(
+          (resolve) => (socket.onmessage = ({ data }) => data.endsWith(`: record ${n}`) && resolve()),
+        );
         socket.send(`record ${n}`);
         await told;
       }
@@ -221,7 +229,11 @@ test("after a restart of the server both pages are back and nothing is missed", 
   assert.deepEqual(await lines(bob), now);
   assert.equal(await alice.locator(".banner").count(), 0);
   assert.equal(await alice.locator(".rooms .badge").count(), 0, "what was read stays read");
-  assert.deepEqual((await notices(alice)).filter((text) => /Bob/.test(text)), ["Bob joined"], "nobody has come or gone");
+  assert.deepEqual(
+    (await notices(alice)).filter((text) => /Bob/.test(text)),
+    ["Bob joined"],
+    "nobody has come or gone",
+  );
 });
 
 test("it is at home on a phone", async () => {
@@ -240,7 +252,9 @@ test("it is at home on a phone", async () => {
   await page.waitForFunction(() => document.querySelector(".side.members").getBoundingClientRect().right <= innerWidth);
   await shot(page, "phone-members");
   await page.keyboard.press("Escape");
-  const width = await page.evaluate(() => Math.max(document.documentElement.scrollWidth, document.querySelector(".timeline").scrollWidth));
+  const width = await page.evaluate(() =>
+    Math.max(document.documentElement.scrollWidth, document.querySelector(".timeline").scrollWidth),
+  );
   assert.ok(width <= 360, `nothing is wider than the screen: ${width}`);
   const send = await page.getByRole("button", { name: "Send" }).boundingBox();
   assert.ok(send.x + send.width <= 360 && send.y + send.height <= 740, "one can send");
@@ -251,7 +265,10 @@ test("pages look right in light and dark", async () => {
   await alice.emulateMedia({ colorScheme: "light" });
   await shot(alice, "light");
   await alice.emulateMedia({ colorScheme: "dark" });
-  const [paper, ink] = await alice.evaluate(() => [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]);
+  const [paper, ink] = await alice.evaluate(() => [
+    getComputedStyle(document.body).backgroundColor,
+    getComputedStyle(document.body).color,
+  ]);
   assert.ok(luminance(paper) < 0.05 && luminance(ink) > 0.6, `${paper} ${ink}`);
   await shot(alice, "dark");
   await alice.keyboard.press("Control+k");
@@ -277,9 +294,12 @@ async function openBySwitcher(page, letters) {
 
 /** Relative luminance of a colour (WCAG 2.2). */
 function luminance(colour) {
-  const linear = colour.match(/[\d.]+/g).slice(0, 3).map((part) => {
-    const share = part / 255;
-    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-  });
+  const linear = colour
+    .match(/[\d.]+/g)
+    .slice(0, 3)
+    .map((part) => {
+      const share = part / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
   return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
 }

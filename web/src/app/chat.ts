@@ -1,6 +1,15 @@
 /** Binds the SDK to what the page shows: one signed-in user, their rooms, and which one is open. */
 import { batch, computed, signal, type ReadonlySignal } from "@preact/signals";
-import { conversationOf, Parlour, peerOf, platform, type Events, type Member, type RoomSummary, type State } from "../sdk/index.ts";
+import {
+  conversationOf,
+  Parlour,
+  peerOf,
+  platform,
+  type Events,
+  type Member,
+  type RoomSummary,
+  type State,
+} from "../sdk/index.ts";
 import { roomInAddress, showInAddress, socketAddress } from "./address.ts";
 import { Conversation } from "./conversation.ts";
 import { explain } from "./explain.ts";
@@ -18,8 +27,12 @@ export class Chat {
   readonly openRooms = signal<readonly RoomSummary[]>([]);
   /** The last thing that went wrong, for a passing notice. */
   readonly trouble = signal("");
-  readonly open: ReadonlySignal<Conversation | undefined> = computed(() => this.conversations.value.get(this.openRoom.value));
-  readonly unread = computed(() => [...this.conversations.value.values()].reduce((sum, { unread }) => sum + unread.value, 0));
+  readonly open: ReadonlySignal<Conversation | undefined> = computed(() =>
+    this.conversations.value.get(this.openRoom.value),
+  );
+  readonly unread = computed(() =>
+    [...this.conversations.value.values()].reduce((sum, { unread }) => sum + unread.value, 0),
+  );
   /** Messages of at most this many bytes are taken. */
   messageBytes = 65_536;
   #wasOnline = false;
@@ -27,7 +40,10 @@ export class Chat {
   readonly #reader: Reader;
 
   constructor(identity: saved.Identity, onRefused: (message: string) => void) {
-    this.#parlour = new Parlour({ url: socketAddress(), ...(identity.token ? { token: identity.token } : { user: identity.user }) });
+    this.#parlour = new Parlour({
+      url: socketAddress(),
+      ...(identity.token ? { token: identity.token } : { user: identity.user }),
+    });
     this.#reader = new Reader(this.#parlour, () => this.open.value);
     this.#on("state", (state) => this.#entered(state, onRefused));
     this.#listen();
@@ -100,7 +116,9 @@ export class Chat {
   /** Looks up which rooms there are, and returns the names of the user's private conversations. */
   async lookAround(): Promise<string[]> {
     const rooms = await this.#parlour.rooms().catch(() => []);
-    this.openRooms.value = rooms.filter(({ room, with: peer }) => peer === undefined && !this.conversations.value.has(room));
+    this.openRooms.value = rooms.filter(
+      ({ room, with: peer }) => peer === undefined && !this.conversations.value.has(room),
+    );
     return rooms.flatMap(({ room, with: peer }) => (peer === undefined ? [] : [room]));
   }
 
@@ -177,10 +195,13 @@ export class Chat {
     });
     this.#on("left", ({ room, code }) => {
       const conversation = this.conversations.value.get(room);
-      if (conversation) conversation.refusal.value = explain({ code: code ?? "left", message: "You are no longer in this room." });
+      if (conversation)
+        conversation.refusal.value = explain({ code: code ?? "left", message: "You are no longer in this room." });
     });
     this.#on("message", ({ room, cid, ...line }) => this.#heard(this.conversations.value.get(room), line, cid));
-    this.#on("private", ({ room, from, cid, ...rest }) => this.#heard(this.#enter(room), { ...rest, sender: from }, cid));
+    this.#on("private", ({ room, from, cid, ...rest }) =>
+      this.#heard(this.#enter(room), { ...rest, sender: from }, cid),
+    );
     this.#on("reset", ({ room, reason }) => {
       const conversation = this.conversations.value.get(room);
       conversation?.forgetLines();

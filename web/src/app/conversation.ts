@@ -116,7 +116,10 @@ export class Conversation {
     for (const member of listed) members.set(member.user, member);
     for (const member of doubted) {
       members.set(member.user, member);
-      this.#doubts.set(member.user, this.#doubts.get(member.user) ?? setTimeout(() => this.left(member.user), GRACE_MS));
+      this.#doubts.set(
+        member.user,
+        this.#doubts.get(member.user) ?? setTimeout(() => this.left(member.user), GRACE_MS),
+      );
     }
     for (const user of here) this.#trust(user);
     this.members.value = members;
@@ -147,7 +150,10 @@ export class Conversation {
 
   setTyping(user: string): void {
     clearTimeout(this.#typingTimers.get(user));
-    this.#typingTimers.set(user, setTimeout(() => this.stopTyping(user), TYPING_MS));
+    this.#typingTimers.set(
+      user,
+      setTimeout(() => this.stopTyping(user), TYPING_MS),
+    );
     if (!this.typing.value.includes(user)) this.typing.value = [...this.typing.value, user];
   }
 

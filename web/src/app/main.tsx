@@ -32,7 +32,9 @@ function App() {
 
 effect(() => {
   const unread = chat.value?.unread.value ?? 0;
-  const name = chat.value?.openRoom.value ? `${chat.value.open.value?.peer ?? chat.value.openRoom.value} · Parlour` : "Parlour";
+  const name = chat.value?.openRoom.value
+    ? `${chat.value.open.value?.peer ?? chat.value.openRoom.value} · Parlour`
+    : "Parlour";
   document.title = unread > 0 ? `(${unread}) ${name}` : name;
 });
 

@@ -63,7 +63,11 @@ export class Parlour {
     this.#options = options;
     this.#environment = options.environment ?? platform;
     this.#requests = new Requests(this.#environment, (room) => this.#rooms.mayPublish(room));
-    this.#rooms = new Rooms((type, payload) => this.#emitter.emit(type, payload as Events[typeof type]), this.#requests, this.#environment);
+    this.#rooms = new Rooms(
+      (type, payload) => this.#emitter.emit(type, payload as Events[typeof type]),
+      this.#requests,
+      this.#environment,
+    );
     this.#typing = new TypingSender(this.#environment, (notice) => {
       if (this.#state.name === "online") this.#link?.send(wire.encode("typing", notice));
     });
@@ -227,7 +231,11 @@ export class Parlour {
 
   #ended(code: number, reason: string): void {
     if (!RETRY_CODES.has(code)) {
-      return this.#stop(code, { code: reason || `close_${code}`, message: "The server ended the connection.", retryable: false });
+      return this.#stop(code, {
+        code: reason || `close_${code}`,
+        message: "The server ended the connection.",
+        retryable: false,
+      });
     }
     this.#unlink();
     const delay_ms = pickDelay(this.#window, Math.max(this.#attempt, 1), this.#environment.random);

@@ -113,7 +113,8 @@ export class Rooms {
       case "resync":
         return this.#track(frame.payload.room)?.resync(frame.payload, frame.payload.reason);
       default:
-        if (NOTICES.has(frame.type as never)) this.#emit(frame.type as "read", (frame as { payload: wire.ReadNotice }).payload);
+        if (NOTICES.has(frame.type as never))
+          this.#emit(frame.type as "read", (frame as { payload: wire.ReadNotice }).payload);
     }
   }
 

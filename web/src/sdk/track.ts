@@ -154,7 +154,7 @@ export class Track<M extends Numbered> {
   }
 
   #drain(): void {
-    for (let next; (next = this.#held.get(this.#last + 1n)); ) {
+    for (let next; (next = this.#held.get(this.#last + 1n));) {
       this.#held.delete(next.seq);
       this.#last = next.seq;
       this.#port.deliver(next);

@@ -8,8 +8,14 @@ import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const FLAGS = [
-  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
 ];
 const SHOTS = new URL("../screenshots/", import.meta.url).pathname;
 const PATIENCE_MS = 15_000;
@@ -73,7 +79,11 @@ export class Stage {
 
   /** Opens a page in a browser profile of its own. */
   async page(options = {}) {
-    const context = await this.#browser.newContext({ viewport: { width: 1200, height: 760 }, locale: "en-GB", ...options });
+    const context = await this.#browser.newContext({
+      viewport: { width: 1200, height: 760 },
+      locale: "en-GB",
+      ...options,
+    });
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
     page.on("pageerror", (error) => this.complaints.push(String(error.stack)));
@@ -120,8 +130,11 @@ export const shot = (page, name) => page.screenshot({ path: join(SHOTS, `${name}
 
 /** Makes the page believe that its tab is hidden or shown; headless tabs are always visible. */
 export async function setHidden(page, isHidden) {
-  await page.evaluate((state) => {
-    Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
-    document.dispatchEvent(new Event("visibilitychange"));
-  }, isHidden ? "hidden" : "visible");
+  await page.evaluate(
+    (state) => {
+      Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    },
+    isHidden ? "hidden" : "visible",
+  );
 }

@@ -13,7 +13,14 @@ test("addresses become links and the punctuation around them does not", () => {
 });
 
 test("nothing but http and https is a link", () => {
-  for (const text of ["javascript:alert(1)", "data:text/html,x", "ftp://a.example", "http://", "https://[", "www.a.example"]) {
+  for (const text of [
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "ftp://a.example",
+    "http://",
+    "https://[",
+    "www.a.example",
+  ]) {
     assert.deepEqual(show(text), [text]);
   }
   assert.deepEqual(show("javascript:https://a.example"), ["javascript:", "<https://a.example>"]);
@@ -21,7 +28,12 @@ test("nothing but http and https is a link", () => {
 
 test("a text is kept to the last character", () => {
   const text = "\u202ehttps://a.example/\u202etxt\u0000 https://b.example))) ~~";
-  assert.equal(splitLinks(text).map(({ text }) => text).join(""), text);
+  assert.equal(
+    splitLinks(text)
+      .map(({ text }) => text)
+      .join(""),
+    text,
+  );
 });
 
 test("hostile texts cost little", () => {

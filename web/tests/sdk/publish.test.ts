@@ -57,7 +57,10 @@ test("a retryable refusal is waited out, and later messages do not overtake", as
   await play.advance(899);
   assert.deepEqual(play.socket.heard(), []);
   await play.advance(1);
-  assert.deepEqual(play.socket.heard().map(({ payload }) => payload.text), ["one"]);
+  assert.deepEqual(
+    play.socket.heard().map(({ payload }) => payload.text),
+    ["one"],
+  );
 });
 
 test("a definite refusal breaks the promise and lets the next message go", async () => {
@@ -67,7 +70,10 @@ test("a definite refusal breaks the promise and lets the next message go", async
   void play.parlour.publish("general", "two");
   play.socket.refuse(play.socket.heard()[0]!.id, "forbidden");
   await assert.rejects(one, { name: "Refused", code: "forbidden", retryable: false });
-  assert.deepEqual(play.socket.heard().map(({ payload }) => payload.text), ["two"]);
+  assert.deepEqual(
+    play.socket.heard().map(({ payload }) => payload.text),
+    ["two"],
+  );
 });
 
 test("an own message that does not arrive after its ack is fetched", async () => {
@@ -125,7 +131,10 @@ test("typing is sent rarely, and never queued", async () => {
   assert.equal(play.socket.heard().length, 2);
   play.parlour.typing("general", false);
   play.parlour.typing("general", false);
-  assert.deepEqual(play.socket.heard().map(({ payload }) => payload.active), [false]);
+  assert.deepEqual(
+    play.socket.heard().map(({ payload }) => payload.active),
+    [false],
+  );
   play.socket.end(1006);
   play.parlour.typing("general", true);
   await play.advance(2_000);
@@ -140,7 +149,10 @@ test("presence is set again on the next connection", async () => {
   assert.deepEqual(play.socket.heard()[0]!.payload, { status: "away" });
   await play.comeBack();
   const again = play.socket.heard().filter(({ type }) => type === "presence");
-  assert.deepEqual(again.map(({ payload }) => payload), [{ status: "away" }, { status: "away" }]);
+  assert.deepEqual(
+    again.map(({ payload }) => payload),
+    [{ status: "away" }, { status: "away" }],
+  );
 });
 
 test("leaving stops following the room", async () => {

@@ -47,10 +47,17 @@ test("too_far is paged through history, and live messages wait for their turn", 
   assert.deepEqual(second!.payload, { room: "general", after: 7 });
   play.socket.say("history", page([8, 9, 10], {}), second!.id);
   await play.settle();
-  assert.deepEqual(play.told(), [6, 7, 8, 9, 10].map((seq) => `general ${seq} m${seq}`));
+  assert.deepEqual(
+    play.told(),
+    [6, 7, 8, 9, 10].map((seq) => `general ${seq} m${seq}`),
+  );
 });
 
-for (const [reason, epoch] of [["expired", EPOCH], ["epoch", OTHER_EPOCH], ["ahead", EPOCH]] as const) {
+for (const [reason, epoch] of [
+  ["expired", EPOCH],
+  ["epoch", OTHER_EPOCH],
+  ["ahead", EPOCH],
+] as const) {
   test(`${reason} begins anew with the newest messages`, async () => {
     const play = new Play();
     await play.enter(40);
@@ -120,7 +127,10 @@ test("a hole that the server cannot fill is told, and not asked for again and ag
     for (const { id } of play.socket.heard()) play.socket.say("history", page([], { head: 9 }), id);
   }
   play.socket.messages(10);
-  assert.deepEqual(play.told().filter((line) => line.startsWith("reset")), ["reset general expired"]);
+  assert.deepEqual(
+    play.told().filter((line) => line.startsWith("reset")),
+    ["reset general expired"],
+  );
   assert.deepEqual(play.parlour.position("general")?.seq, 10n);
   assert.deepEqual(play.socket.heard(), []);
 });
@@ -192,4 +202,3 @@ test("private conversations are checked after a reconnection", async () => {
   play.socket.say("private", { room, seq: 8, from: "Alice", to: "Bob", text: "from my phone", ts: 0 });
   assert.deepEqual(play.told(), [`${room} 7 Bob: psst`, `${room} 8 Alice: from my phone`]);
 });
-

@@ -20,11 +20,28 @@ test("a message that quotes the protocol stays a text", () => {
 
 test("the wait before a reconnection fills the window and doubles its end", () => {
   const window = { min_ms: 1_000, max_ms: 3_000 };
-  assert.equal(pickDelay(window, 1, () => 0), 1_000);
-  assert.equal(pickDelay(window, 1, () => 1), 3_000);
-  assert.equal(pickDelay(window, 2, () => 1), 6_000);
-  assert.equal(pickDelay(window, 50, () => 1), 60_000, "bounded");
-  assert.equal(pickDelay({ min_ms: 0, max_ms: 120_000 }, 1, () => 1), 120_000, "the server's own window counts");
+  assert.equal(
+    pickDelay(window, 1, () => 0),
+    1_000,
+  );
+  assert.equal(
+    pickDelay(window, 1, () => 1),
+    3_000,
+  );
+  assert.equal(
+    pickDelay(window, 2, () => 1),
+    6_000,
+  );
+  assert.equal(
+    pickDelay(window, 50, () => 1),
+    60_000,
+    "bounded",
+  );
+  assert.equal(
+    pickDelay({ min_ms: 0, max_ms: 120_000 }, 1, () => 1),
+    120_000,
+    "the server's own window counts",
+  );
 });
 
 test("a private conversation is named as the server names it", () => {

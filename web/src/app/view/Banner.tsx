@@ -26,7 +26,12 @@ export function Banner({ chat, onSignOut }: { chat: Chat; onSignOut: () => void 
 
 function Connecting({ isAgain }: { isAgain: boolean }) {
   if (!isAgain) return <div class="banner first">Connecting…</div>;
-  return <div class="banner"><span>{LOST}</span><span class="countdown">Connecting…</span></div>;
+  return (
+    <div class="banner">
+      <span>{LOST}</span>
+      <span class="countdown">Connecting…</span>
+    </div>
+  );
 }
 
 function Waiting({ state, onNow }: { state: Extract<State, { name: "waiting" }>; onNow: () => void }) {
@@ -41,7 +46,9 @@ function Waiting({ state, onNow }: { state: Extract<State, { name: "waiting" }>;
     <div class="banner">
       <span>{LOST}</span>
       {/* The count is not for readers of the screen, to whom every second would be told. */}
-      <span class="countdown" aria-hidden="true">Trying again in {left.value} s</span>
+      <span class="countdown" aria-hidden="true">
+        Trying again in {left.value} s
+      </span>
       <button onClick={onNow}>Try now</button>
     </div>
   );

@@ -16,7 +16,7 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
   // A phone would cover half of the page with its keyboard.
   useEffect(() => void (matchMedia("(pointer: fine)").matches && field.current?.focus()), []);
   useLayoutEffect(() => {
-    const { style, scrollHeight } = (field.current!.style.height = "auto", field.current!);
+    const { style, scrollHeight } = ((field.current!.style.height = "auto"), field.current!);
     style.height = `${scrollHeight}px`;
   });
   const write = (written: string) => {
@@ -41,11 +41,27 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
     <div class="composer-frame">
       <Typing conversation={conversation} />
       <form class="composer" onSubmit={(event) => (event.preventDefault(), send())}>
-        <textarea ref={field} rows={1} dir="auto" value={text.value} aria-label={`Message to ${target}`} placeholder={`Message ${target}`} enterkeyhint="send"
-          aria-invalid={isTooLong} onInput={(event) => write(event.currentTarget.value)} onKeyDown={onKey} />
-        <button class="send" aria-label="Send" title="Send (Enter)" disabled={!canSend}><SendIcon /></button>
+        <textarea
+          ref={field}
+          rows={1}
+          dir="auto"
+          value={text.value}
+          aria-label={`Message to ${target}`}
+          placeholder={`Message ${target}`}
+          enterkeyhint="send"
+          aria-invalid={isTooLong}
+          onInput={(event) => write(event.currentTarget.value)}
+          onKeyDown={onKey}
+        />
+        <button class="send" aria-label="Send" title="Send (Enter)" disabled={!canSend}>
+          <SendIcon />
+        </button>
       </form>
-      {isTooLong && <p class="refusal" role="alert">The message is too long.</p>}
+      {isTooLong && (
+        <p class="refusal" role="alert">
+          The message is too long.
+        </p>
+      )}
     </div>
   );
 }
@@ -58,9 +74,18 @@ function Typing({ conversation }: { conversation: Conversation }) {
   const named = users.length > NAMED ? [] : users;
   return (
     <div class="typing" aria-live="polite">
-      {users.length > 0 && <span class="typing-dots" aria-hidden="true"><i /><i /><i /></span>}
+      {users.length > 0 && (
+        <span class="typing-dots" aria-hidden="true">
+          <i />
+          <i />
+          <i />
+        </span>
+      )}
       {named.map((user, index) => (
-        <span key={user}>{index > 0 && (index === named.length - 1 ? " and " : ", ")}<Name>{user}</Name></span>
+        <span key={user}>
+          {index > 0 && (index === named.length - 1 ? " and " : ", ")}
+          <Name>{user}</Name>
+        </span>
       ))}
       {users.length > NAMED && `${users.length} people`}
       {users.length > 0 && (users.length === 1 ? " is typing" : " are typing")}

@@ -11,7 +11,10 @@ export function Door({ refusal, onEnter }: { refusal: string; onEnter: (identity
   const enter = (event: SubmitEvent) => {
     event.preventDefault();
     const fields = new FormData(event.currentTarget as HTMLFormElement);
-    const field = (name: string) => String(fields.get(name) ?? "").trim().normalize("NFC");
+    const field = (name: string) =>
+      String(fields.get(name) ?? "")
+        .trim()
+        .normalize("NFC");
     const room = field("room") || "general";
     rememberOpen(room);
     showInAddress(room, "");
@@ -24,14 +27,34 @@ export function Door({ refusal, onEnter }: { refusal: string; onEnter: (identity
         <Mark />
         <h1>Welcome to Parlour</h1>
         <p class="quiet">Choose how others see you, and a room to talk in.</p>
-        {refusal && <p class="refusal" role="alert">{refusal}</p>}
+        {refusal && (
+          <p class="refusal" role="alert">
+            {refusal}
+          </p>
+        )}
         <label class="field">
           <span>Your name</span>
-          <input name="user" required={!withToken.value} maxLength={64} defaultValue={lastUser()} ref={focusFirst} autocomplete="nickname" spellcheck={false} />
+          <input
+            name="user"
+            required={!withToken.value}
+            maxLength={64}
+            defaultValue={lastUser()}
+            ref={focusFirst}
+            autocomplete="nickname"
+            spellcheck={false}
+          />
         </label>
         <label class="field">
           <span>Room</span>
-          <input name="room" required maxLength={128} defaultValue={lastRoom()} autocomplete="off" autocapitalize="none" spellcheck={false} />
+          <input
+            name="room"
+            required
+            maxLength={128}
+            defaultValue={lastRoom()}
+            autocomplete="off"
+            autocapitalize="none"
+            spellcheck={false}
+          />
         </label>
         {withToken.value ? (
           <label class="field">
@@ -39,7 +62,9 @@ export function Door({ refusal, onEnter }: { refusal: string; onEnter: (identity
             <input name="token" type="password" autocomplete="off" />
           </label>
         ) : (
-          <button type="button" class="link" onClick={() => (withToken.value = true)}>I have an access token</button>
+          <button type="button" class="link" onClick={() => (withToken.value = true)}>
+            I have an access token
+          </button>
         )}
         <button class="primary">Enter</button>
       </form>

@@ -23,14 +23,26 @@ export function Members({ chat, conversation, onClose }: Props) {
       <div class="side-head">
         <h2>Members</h2>
         <span class="space" />
-        <button class="plain only-narrow" aria-label="Close" onClick={onClose}><CloseIcon /></button>
+        <button class="plain only-narrow" aria-label="Close" onClick={onClose}>
+          <CloseIcon />
+        </button>
       </div>
       <div class="side-body">
         <h3>Here — {count}</h3>
-        <ul>{here.map((member) => <MemberRow key={member.user} chat={chat} member={member} />)}</ul>
+        <ul>
+          {here.map((member) => (
+            <MemberRow key={member.user} chat={chat} member={member} />
+          ))}
+        </ul>
         {count > here.length && <p class="quiet more">and {count - here.length} more</p>}
         {absent.length > 0 && <h3>Lately</h3>}
-        <ul>{absent.sort((a, b) => b.last_active_ms - a.last_active_ms).map((member) => <MemberRow key={member.user} chat={chat} member={member} />)}</ul>
+        <ul>
+          {absent
+            .sort((a, b) => b.last_active_ms - a.last_active_ms)
+            .map((member) => (
+              <MemberRow key={member.user} chat={chat} member={member} />
+            ))}
+        </ul>
       </div>
     </aside>
   );
@@ -38,13 +50,25 @@ export function Members({ chat, conversation, onClose }: Props) {
 
 function MemberRow({ chat, member }: { chat: Chat; member: Member }) {
   const isSelf = member.user === chat.user.value;
-  const activity = member.status === "online" ? member.text : member.text ?? `active ${ago(member.last_active_ms, now.value)}`;
+  const activity =
+    member.status === "online" ? member.text : (member.text ?? `active ${ago(member.last_active_ms, now.value)}`);
   return (
     <li class={`row member ${member.status}`}>
-      <button class="row-main" disabled={isSelf} title={isSelf ? undefined : `Write to ${member.user} in private`} onClick={() => chat.showPrivate(member.user)}>
-        <span class="avatar-frame"><Avatar user={member.user} /><Dot member={member} /></span>
+      <button
+        class="row-main"
+        disabled={isSelf}
+        title={isSelf ? undefined : `Write to ${member.user} in private`}
+        onClick={() => chat.showPrivate(member.user)}
+      >
+        <span class="avatar-frame">
+          <Avatar user={member.user} />
+          <Dot member={member} />
+        </span>
         <span class="member-text">
-          <span class="member-name"><Name>{member.user}</Name>{isSelf && <span class="quiet"> (you)</span>}</span>
+          <span class="member-name">
+            <Name>{member.user}</Name>
+            {isSelf && <span class="quiet"> (you)</span>}
+          </span>
           {activity && <span class="quiet activity">{activity}</span>}
         </span>
       </button>

@@ -41,7 +41,11 @@ export function Room({ chat, onSignOut }: { chat: Chat; onSignOut: () => void })
     <div class={`page drawer-${drawer.value}`}>
       <Rooms chat={chat} onSwitch={switchRoom} onSignOut={onSignOut} onClose={() => (drawer.value = "none")} />
       <main class="room" aria-label={conversation?.peer ?? conversation?.room ?? "Connecting"}>
-        <Header chat={chat} onDrawer={(which) => (drawer.value = drawer.value === which ? "none" : which)} onSwitch={switchRoom} />
+        <Header
+          chat={chat}
+          onDrawer={(which) => (drawer.value = drawer.value === which ? "none" : which)}
+          onSwitch={switchRoom}
+        />
         <Banner chat={chat} onSignOut={onSignOut} />
         {conversation ? (
           <>

@@ -20,22 +20,45 @@ export function Rooms({ chat, onSwitch, onSignOut, onClose }: Props) {
         <Mark />
         <strong>Parlour</strong>
         <span class="space" />
-        <button class="plain only-narrow" aria-label="Close" onClick={onClose}><CloseIcon /></button>
+        <button class="plain only-narrow" aria-label="Close" onClick={onClose}>
+          <CloseIcon />
+        </button>
       </div>
       <nav class="side-body">
         <div class="side-title">
           <h2>Rooms</h2>
-          <button class="plain small" aria-label="Open another room" title="Open another room (Ctrl+K)" onClick={onSwitch}><PlusIcon /></button>
+          <button
+            class="plain small"
+            aria-label="Open another room"
+            title="Open another room (Ctrl+K)"
+            onClick={onSwitch}
+          >
+            <PlusIcon />
+          </button>
         </div>
-        <ul>{rooms.map((room) => <RoomRow key={room.room} chat={chat} conversation={room} />)}</ul>
-        {people.length > 0 && <div class="side-title"><h2>Private</h2></div>}
-        <ul>{people.map((room) => <RoomRow key={room.room} chat={chat} conversation={room} />)}</ul>
+        <ul>
+          {rooms.map((room) => (
+            <RoomRow key={room.room} chat={chat} conversation={room} />
+          ))}
+        </ul>
+        {people.length > 0 && (
+          <div class="side-title">
+            <h2>Private</h2>
+          </div>
+        )}
+        <ul>
+          {people.map((room) => (
+            <RoomRow key={room.room} chat={chat} conversation={room} />
+          ))}
+        </ul>
       </nav>
       <div class="side-foot">
         <Avatar user={chat.user.value} />
         <Name>{chat.user.value}</Name>
         <span class="space" />
-        <button class="plain" aria-label="Sign out" title="Sign out" onClick={onSignOut}><ExitIcon /></button>
+        <button class="plain" aria-label="Sign out" title="Sign out" onClick={onSignOut}>
+          <ExitIcon />
+        </button>
       </div>
     </aside>
   );
@@ -48,11 +71,25 @@ function RoomRow({ chat, conversation }: { chat: Chat; conversation: Conversatio
   return (
     <li class={`row ${isOpen ? "open" : ""} ${unread > 0 ? "unread" : ""}`}>
       <button class="row-main" aria-current={isOpen ? "page" : undefined} onClick={() => chat.show(room)}>
-        {peer === undefined ? <span class="hash" aria-hidden="true">#</span> : <Dot member={chat.memberOf(peer)} />}
+        {peer === undefined ? (
+          <span class="hash" aria-hidden="true">
+            #
+          </span>
+        ) : (
+          <Dot member={chat.memberOf(peer)} />
+        )}
         <Name>{peer ?? room}</Name>
-        {unread > 0 && <span class="badge" aria-label={`${unread} unread`}>{unread > 99 ? "99+" : unread}</span>}
+        {unread > 0 && (
+          <span class="badge" aria-label={`${unread} unread`}>
+            {unread > 99 ? "99+" : unread}
+          </span>
+        )}
       </button>
-      <button class="plain small row-leave" aria-label={peer === undefined ? `Leave ${room}` : `Close ${peer}`} onClick={() => chat.leave(conversation)}>
+      <button
+        class="plain small row-leave"
+        aria-label={peer === undefined ? `Leave ${room}` : `Close ${peer}`}
+        onClick={() => chat.leave(conversation)}
+      >
         <CloseIcon />
       </button>
     </li>

@@ -37,18 +37,43 @@ export function Switcher({ chat, onClose }: { chat: Chat; onClose: () => void })
     event.preventDefault();
   };
   return (
-    <dialog class="switcher" ref={dialog} aria-label="Go to a room or person" onClose={onClose} onClick={(event) => event.target === event.currentTarget && event.currentTarget.close()}>
+    <dialog
+      class="switcher"
+      ref={dialog}
+      aria-label="Go to a room or person"
+      onClose={onClose}
+      onClick={(event) => event.target === event.currentTarget && event.currentTarget.close()}
+    >
       <div class="switcher-body">
         <label class="switcher-field">
           <SearchIcon />
-          <input role="combobox" aria-expanded="true" aria-controls="choices" aria-activedescendant={`choice-${at.value}`} aria-label="Room or person"
-            placeholder="Room or @person" maxLength={128} spellcheck={false} autocomplete="off" value={wanted.value} onKeyDown={onKey}
-            onInput={(event) => ((wanted.value = event.currentTarget.value), (at.value = 0))} />
+          <input
+            role="combobox"
+            aria-expanded="true"
+            aria-controls="choices"
+            aria-activedescendant={`choice-${at.value}`}
+            aria-label="Room or person"
+            placeholder="Room or @person"
+            maxLength={128}
+            spellcheck={false}
+            autocomplete="off"
+            value={wanted.value}
+            onKeyDown={onKey}
+            onInput={(event) => ((wanted.value = event.currentTarget.value), (at.value = 0))}
+          />
         </label>
         <ul id="choices" role="listbox" aria-label="Rooms and people">
           {choices.value.map((choice, index) => (
-            <li key={choice.key} id={`choice-${index}`} role="option" aria-selected={index === at.value} onClick={() => choose(choice)}>
-              <span class="hash" aria-hidden="true">{choice.sign}</span>
+            <li
+              key={choice.key}
+              id={`choice-${index}`}
+              role="option"
+              aria-selected={index === at.value}
+              onClick={() => choose(choice)}
+            >
+              <span class="hash" aria-hidden="true">
+                {choice.sign}
+              </span>
               <Name>{choice.name}</Name>
               <span class="quiet">{choice.note}</span>
             </li>
@@ -64,7 +89,12 @@ function find(chat: Chat, wanted: string): Choice[] {
   const isPerson = wanted.startsWith("@");
   const text = wanted.replace(/^[#@]/, "");
   const rooms = [...chat.conversations.value.values()].filter(({ peer }) => peer === undefined);
-  const users = new Set([...chat.conversations.value.values()].flatMap(({ members, peer }) => [...(peer === undefined ? [] : [peer]), ...members.value.keys()]));
+  const users = new Set(
+    [...chat.conversations.value.values()].flatMap(({ members, peer }) => [
+      ...(peer === undefined ? [] : [peer]),
+      ...members.value.keys(),
+    ]),
+  );
   users.delete(self);
   const choices = [
     ...rooms.map(({ room, unread }) => roomChoice(chat, room, unread.value > 0 ? `${unread.value} unread` : "")),
@@ -73,7 +103,8 @@ function find(chat: Chat, wanted: string): Choice[] {
   ].filter(({ sign, name }) => matches(name, text) && !(isPerson && sign === "#"));
   const isKnown = choices.some(({ name }) => name === text);
   const listed = choices.sort((a, b) => rank(b, text) - rank(a, text)).slice(0, LISTED);
-  if (text && !isKnown && text !== self) listed.push(isPerson ? personChoice(chat, text, "write in private") : roomChoice(chat, text, "open this room"));
+  if (text && !isKnown && text !== self)
+    listed.push(isPerson ? personChoice(chat, text, "write in private") : roomChoice(chat, text, "open this room"));
   return listed;
 }
 
@@ -88,4 +119,6 @@ function personChoice(chat: Chat, user: string, note: string): Choice {
 const matches = (name: string, text: string) => name.toLocaleLowerCase().includes(text.toLocaleLowerCase());
 
 const rank = ({ name, note }: Choice, text: string) =>
-  (name === text ? 4 : 0) + (name.toLocaleLowerCase().startsWith(text.toLocaleLowerCase()) ? 2 : 0) + (note.includes("unread") ? 1 : 0);
+  (name === text ? 4 : 0) +
+  (name.toLocaleLowerCase().startsWith(text.toLocaleLowerCase()) ? 2 : 0) +
+  (note.includes("unread") ? 1 : 0);

@@ -50,16 +50,42 @@ export function Timeline({ chat, conversation }: Props) {
   };
   return (
     <div class="timeline-frame">
-      <div class="timeline" ref={frame} onScroll={onScroll} role="log" aria-label={`Messages in ${peer ?? room}`} aria-busy={older.value === "loading"} tabIndex={0}>
+      <div
+        class="timeline"
+        ref={frame}
+        onScroll={onScroll}
+        role="log"
+        aria-label={`Messages in ${peer ?? room}`}
+        aria-busy={older.value === "loading"}
+        tabIndex={0}
+      >
         <div class="lines">
-          {refusal.value ? <p class="refused" role="alert">{refusal.value}</p> : <Beginning chat={chat} conversation={conversation} />}
-          {rows.value.map((row) => <RowView key={row.key} row={row} self={chat.user.value} />)}
+          {refusal.value ? (
+            <p class="refused" role="alert">
+              {refusal.value}
+            </p>
+          ) : (
+            <Beginning chat={chat} conversation={conversation} />
+          )}
+          {rows.value.map((row) => (
+            <RowView key={row.key} row={row} self={chat.user.value} />
+          ))}
           {drafts.value.map((draft) => (
-            <DraftLine key={draft.cid} draft={draft} user={chat.user.value} onRetry={() => chat.send(conversation, draft.text, draft.cid)} onDrop={() => conversation.dropDraft(draft.cid)} />
+            <DraftLine
+              key={draft.cid}
+              draft={draft}
+              user={chat.user.value}
+              onRetry={() => chat.send(conversation, draft.text, draft.cid)}
+              onDrop={() => conversation.dropDraft(draft.cid)}
+            />
           ))}
         </div>
       </div>
-      {isBehind.value && <button class="to-end" onClick={toEnd}><DownIcon /> Newest messages</button>}
+      {isBehind.value && (
+        <button class="to-end" onClick={toEnd}>
+          <DownIcon /> Newest messages
+        </button>
+      )}
     </div>
   );
 }
@@ -67,12 +93,28 @@ export function Timeline({ chat, conversation }: Props) {
 /** What stands above the oldest line. */
 function Beginning({ chat, conversation }: Props) {
   const { older, peer, room } = conversation;
-  if (older.value === "some") return <button class="older" onClick={() => void chat.loadOlder(conversation)}>Earlier messages</button>;
+  if (older.value === "some")
+    return (
+      <button class="older" onClick={() => void chat.loadOlder(conversation)}>
+        Earlier messages
+      </button>
+    );
   if (older.value !== "none") return <p class="older quiet">{older.value === "loading" ? "Loading…" : ""}</p>;
   return (
     <div class="beginning">
-      <h2>{peer !== undefined ? <Name>{peer}</Name> : <><span class="hash">#</span><Name>{room}</Name></>}</h2>
-      <p class="quiet">{peer !== undefined ? "Only the two of you read this conversation." : "This is the beginning of the room."}</p>
+      <h2>
+        {peer !== undefined ? (
+          <Name>{peer}</Name>
+        ) : (
+          <>
+            <span class="hash">#</span>
+            <Name>{room}</Name>
+          </>
+        )}
+      </h2>
+      <p class="quiet">
+        {peer !== undefined ? "Only the two of you read this conversation." : "This is the beginning of the room."}
+      </p>
     </div>
   );
 }
@@ -80,9 +122,17 @@ function Beginning({ chat, conversation }: Props) {
 function RowView({ row, self }: { row: Row; self: string }) {
   switch (row.kind) {
     case "day":
-      return <div class="day"><span>{dayName(row.ts, now.value)}</span></div>;
+      return (
+        <div class="day">
+          <span>{dayName(row.ts, now.value)}</span>
+        </div>
+      );
     case "mark":
-      return <div class="day new"><span>New</span></div>;
+      return (
+        <div class="day new">
+          <span>New</span>
+        </div>
+      );
     case "notices":
       return <Notices notices={row.notices} />;
     case "line":

@@ -12,5 +12,9 @@ export function Trouble({ trouble }: { trouble: Signal<string> }) {
     const timer = setTimeout(() => (trouble.value = ""), SHOWN_MS);
     return () => clearTimeout(timer);
   }, [text]);
-  return <div class="trouble-frame" role="status">{text && <div class="trouble">{text}</div>}</div>;
+  return (
+    <div class="trouble-frame" role="status">
+      {text && <div class="trouble">{text}</div>}
+    </div>
+  );
 }

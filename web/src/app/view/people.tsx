@@ -12,7 +12,11 @@ export function Avatar({ user }: { user: string }) {
   let sum = 0;
   for (const char of user) sum = (sum * 31 + char.codePointAt(0)!) % 9_973;
   const [letter = "?"] = new Intl.Segmenter().segment(user)[Symbol.iterator]().next().value?.segment ?? "?";
-  return <span class={`avatar hue-${sum % HUES}`} aria-hidden="true">{letter.toUpperCase()}</span>;
+  return (
+    <span class={`avatar hue-${sum % HUES}`} aria-hidden="true">
+      {letter.toUpperCase()}
+    </span>
+  );
 }
 
 export function Dot({ member }: { member: Member | undefined }) {

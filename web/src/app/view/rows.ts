@@ -29,8 +29,10 @@ export function arrange(entries: readonly Entry[], mark: Seq | undefined): Row[]
       rows.push({ kind: "mark", key: "mark" });
     }
     const last = rows.at(-1);
-    if (entry.kind === "line") rows.push({ kind: "line", key: keyOf(entry), line: entry, isFirst: !continues(last, entry) });
-    else if (last?.kind === "notices") last.notices = [...last.notices.filter(({ user }) => user !== entry.user), entry];
+    if (entry.kind === "line")
+      rows.push({ kind: "line", key: keyOf(entry), line: entry, isFirst: !continues(last, entry) });
+    else if (last?.kind === "notices")
+      last.notices = [...last.notices.filter(({ user }) => user !== entry.user), entry];
     else rows.push({ kind: "notices", key: keyOf(entry), notices: [entry] });
   }
   return rows;
