@@ -2,19 +2,23 @@
 //!
 //! While one transaction is being made durable, the drafts of all shards gather for the next one.
 //! So the batch grows with the load and an idle server adds no wait.
+//!
+//! When a message is not stored, those that its connection has sent to the same room behind it are
+//! not stored either: a client that repeats them all keeps their order (P3).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parlour_hub::Input;
 use parlour_hub::input::Caller;
-use parlour_hub::log::Draft;
-use parlour_protocol::ErrorCode;
+use parlour_hub::log::{Draft, Stored};
+use parlour_hub::{ConnId, Input};
+use parlour_protocol::{ErrorCode, RoomName};
 use tokio::sync::mpsc;
 
 use crate::inbox::Mail;
 use crate::node::Node;
-use crate::store::StoreError;
+use crate::store::{Conflict, StoreError};
 
 /// Most drafts of one transaction (P4).
 const BATCH: usize = 512;
@@ -22,7 +26,7 @@ const BATCH: usize = 512;
 /// The way of drafts to the store, bounded in count and bytes.
 #[derive(Debug)]
 pub struct CommitQueue {
-    sender: mpsc::UnboundedSender<Pending>,
+    sender: mpsc::UnboundedSender<Order>,
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
     most: usize,
@@ -36,9 +40,24 @@ pub struct Pending {
     draft: Draft,
 }
 
+/// The messages of one connection to one room, which keep their order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pipe {
+    conn: ConnId,
+    room: RoomName,
+}
+
+/// What the committer is told.
+#[derive(Debug)]
+enum Order {
+    Store(Pending),
+    /// The room has told the connection about a failure; what follows was sent to it after that.
+    Reopen(Pipe),
+}
+
 /// The receiving end of a [`CommitQueue`].
 #[derive(Debug)]
-pub struct Drafts(mpsc::UnboundedReceiver<Pending>);
+pub struct Drafts(mpsc::UnboundedReceiver<Order>);
 
 impl CommitQueue {
     /// Builds a queue for at most `most` drafts of together `most_bytes` bytes.
@@ -62,8 +81,14 @@ impl CommitQueue {
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let sent = self.sender.send(Pending { caller, draft });
-        sent.map_err(|mpsc::error::SendError(pending)| Box::new((pending.caller, pending.draft)))
+        // The receiver lives as long as the node; after it, nobody is left to tell.
+        let _ = self.sender.send(Order::Store(Pending { caller, draft }));
+        Ok(())
+    }
+
+    /// Lets messages of a pipe pass again, once its room has handled the failure before them.
+    pub fn reopen(&self, pipe: Pipe) {
+        let _ = self.sender.send(Order::Reopen(pipe));
     }
 
     /// Returns how many drafts wait or are being stored.
@@ -100,41 +125,84 @@ fn cost(draft: &Draft) -> usize {
 ///
 /// Not cancellation safe: a batch in flight would go unanswered.
 pub async fn run(node: Arc<Node>, mut drafts: Drafts) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while drafts.0.recv_many(&mut batch, BATCH).await > 0 {
+    let (mut orders, mut batch) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+    let mut blocked = HashMap::new();
+    while drafts.0.recv_many(&mut orders, BATCH).await > 0 {
+        sort_out(&node, &mut orders, &mut blocked, &mut batch);
+        if batch.is_empty() {
+            continue;
+        }
         let began = node.clock.mono_ns();
         let outcome = node.store.append(batch.iter().map(|pending| pending.draft.clone()).collect()).await;
         node.metrics.commit(batch.len(), node.clock.mono_ns() - began, outcome.is_ok());
         node.commits.done(&batch);
         node.metrics.node().commit_queue.set(node.commits.len() as u64);
-        answer(&node, &mut batch, outcome);
+        match outcome {
+            Ok(outcomes) => answer(&node, &mut batch, outcomes),
+            Err(error) => fail(&node, &mut batch, error, &mut blocked),
+        }
     }
 }
 
-fn answer(
+/// Puts what may be stored into `batch`, and refuses what stands behind a failure.
+fn sort_out(
     node: &Node,
+    orders: &mut Vec<Order>,
+    blocked: &mut HashMap<Pipe, ErrorCode>,
     batch: &mut Vec<Pending>,
-    outcome: Result<Vec<Result<parlour_hub::log::Stored, crate::store::Conflict>>, StoreError>,
 ) {
-    let mut outcomes = match outcome {
-        Ok(outcomes) => outcomes.into_iter(),
-        Err(error) => {
-            node.note_store_error(error);
-            let code = error_code(error);
-            return batch.drain(..).for_each(|pending| post(node, pending, Err(code)));
+    for order in orders.drain(..) {
+        match order {
+            Order::Store(pending) if blocked.is_empty() => batch.push(pending),
+            Order::Store(pending) => match blocked.get(&pending.pipe()) {
+                Some(code) => {
+                    node.commits.done(std::slice::from_ref(&pending));
+                    post(node, pending, Err(*code));
+                }
+                None => batch.push(pending),
+            },
+            Order::Reopen(pipe) => drop(blocked.remove(&pipe)),
         }
-    };
+    }
+}
+
+fn answer(node: &Node, batch: &mut Vec<Pending>, outcomes: Vec<Result<Stored, Conflict>>) {
+    let mut outcomes = outcomes.into_iter();
     for pending in batch.drain(..) {
         let outcome = match outcomes.next() {
             Some(Ok(stored)) => Ok(stored),
-            Some(Err(crate::store::Conflict)) => Err(ErrorCode::IdempotencyConflict),
+            Some(Err(Conflict)) => Err(ErrorCode::IdempotencyConflict),
             None => Err(ErrorCode::Indeterminate),
         };
         post(node, pending, outcome);
     }
 }
 
-fn post(node: &Node, pending: Pending, outcome: Result<parlour_hub::log::Stored, ErrorCode>) {
+/// Refuses a batch, and blocks its pipes until their rooms have handled that.
+fn fail(node: &Node, batch: &mut Vec<Pending>, error: StoreError, blocked: &mut HashMap<Pipe, ErrorCode>) {
+    node.note_store_error(error);
+    let code = error_code(error);
+    let mut failed = Vec::new();
+    for pending in batch.drain(..) {
+        let pipe = pending.pipe();
+        if blocked.insert(pipe.clone(), code).is_none() {
+            failed.push(pipe);
+        }
+        post(node, pending, Err(code));
+    }
+    // Behind the failures, in the same inbox.
+    for pipe in failed {
+        node.inboxes[node.home(&pipe.room)].post(Mail::Reopen(pipe));
+    }
+}
+
+impl Pending {
+    fn pipe(&self) -> Pipe {
+        Pipe { conn: self.caller.conn, room: self.draft.room.clone() }
+    }
+}
+
+fn post(node: &Node, pending: Pending, outcome: Result<Stored, ErrorCode>) {
     let Pending { caller, draft } = pending;
     let room = draft.room.clone();
     let home = node.home(&room);

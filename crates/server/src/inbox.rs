@@ -30,6 +30,8 @@ pub enum Mail {
     ListRooms(Arc<RoomList>),
     /// The private conversations of a user who has just come.
     Conversations { conn: ConnId, cursors: Vec<(RoomName, parlour_protocol::Seq)> },
+    /// The rooms have handled a failed commit; what they send from now on may be stored again.
+    Reopen(crate::commit::Pipe),
     /// The node is shutting down: close connections over this time.
     Drain { spread_ms: u64 },
     /// The thread ends after this turn.

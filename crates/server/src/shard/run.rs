@@ -118,6 +118,7 @@ impl Shard {
             Mail::Broadcast { room, event } => self.broadcast_here(&room, &event),
             Mail::ListRooms(list) => self.list_rooms(&list),
             Mail::Conversations { conn, cursors } => self.conversations(conn, cursors),
+            Mail::Reopen(pipe) => self.node.commits.reopen(pipe),
             Mail::Drain { spread_ms } => self.drain(spread_ms),
             Mail::Stop => self.note_present(),
             Mail::Accepted { .. } => {}

@@ -318,6 +318,40 @@ async fn a_store_that_fails_means_an_error_for_the_sender_and_nothing_for_others
 }
 
 #[tokio::test]
+async fn what_is_in_the_pipe_behind_a_failure_fails_too_so_that_a_retry_keeps_the_order() {
+    let (server, store) = TestServer::start_faulty(|_| {}).await;
+    let (mut alice, mut bob) = (server.json("Alice").await, server.json("Bob").await);
+    for client in [&mut alice, &mut bob] {
+        client.join("general").await;
+        client.join("other").await;
+    }
+    let said = |room: &str, text: &str| json!({"room": room, "text": text, "cid": text});
+    store.appends(Mood::Stuck);
+    alice.send("publish", said("general", "one")).await;
+    store.stuck_append().await;
+    for text in ["two", "three"] {
+        alice.send("publish", said("general", text)).await;
+    }
+    alice.send("publish", said("other", "elsewhere")).await;
+    bob.send("publish", said("general", "from Bob")).await;
+    while server.server().node().commits.len() < 5 {
+        tokio::task::yield_now().await;
+    }
+    store.appends(Mood::FailingOnce(StoreError::Unavailable));
+    for _ in 0..3 {
+        let refused = alice.until("error").await;
+        assert_eq!((&refused["code"], &refused["retryable"]), (&json!("unavailable"), &json!(true)));
+    }
+    for text in ["one", "two", "three", "four"] {
+        assert_eq!(alice.ask("publish", said("general", text)).await["type"], "ack", "{text}");
+    }
+    let page = bob.ask("history", json!({"room": "general"})).await;
+    assert_eq!(texts(&page["payload"]["messages"]), ["from Bob", "one", "two", "three", "four"]);
+    let page = bob.ask("history", json!({"room": "other"})).await;
+    assert_eq!(texts(&page["payload"]["messages"]), ["elsewhere"], "other rooms are not held up");
+}
+
+#[tokio::test]
 async fn live_rooms_leave_nothing_behind_and_other_rooms_everything() {
     let server = TestServer::start_durable(|_| {}).await;
     let mut epochs = Vec::new();

@@ -17,6 +17,8 @@ pub(crate) enum Mood {
     Stuck,
     /// Refuses them.
     Failing(StoreError),
+    /// Refuses the next one and carries out those behind it.
+    FailingOnce(StoreError),
 }
 
 /// Keeps rooms in memory, as reliably as the test wants.
@@ -38,6 +40,13 @@ impl FaultyStore {
         self.appends.send_replace(mood);
     }
 
+    /// Waits until the store holds a request that it leaves waiting.
+    pub(crate) async fn stuck_append(&self) {
+        while self.appends.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Decides what happens to records that are asked for, after a room was opened.
     pub(crate) fn reads(&self, mood: Mood) {
         self.reads.send_replace(mood);
@@ -45,10 +54,15 @@ impl FaultyStore {
 }
 
 /// Waits while stuck, then answers for the mood.
-async fn pass(mut mood: watch::Receiver<Mood>) -> Result<(), StoreError> {
-    let settled = mood.wait_for(|mood| *mood != Mood::Stuck).await;
-    match settled.map(|mood| *mood) {
+async fn pass(mood: &watch::Sender<Mood>) -> Result<(), StoreError> {
+    let mut changes = mood.subscribe();
+    let settled = changes.wait_for(|mood| *mood != Mood::Stuck).await.map(|mood| *mood);
+    match settled {
         Ok(Mood::Failing(error)) => Err(error),
+        Ok(Mood::FailingOnce(error)) => {
+            mood.send_replace(Mood::Well);
+            Err(error)
+        }
         Ok(Mood::Well | Mood::Stuck) => Ok(()),
         Err(_) => Err(StoreError::Unavailable),
     }
@@ -60,17 +74,15 @@ impl Store for FaultyStore {
     }
 
     fn append(&self, batch: Vec<Draft>) -> Pending<'_, Vec<Result<Stored, Conflict>>> {
-        let mood = self.appends.subscribe();
         Box::pin(async move {
-            pass(mood).await?;
+            pass(&self.appends).await?;
             self.inner.append(batch).await
         })
     }
 
     fn read(&self, room: RoomName, span: Span, limit: u32) -> Pending<'_, Vec<Record>> {
-        let mood = self.reads.subscribe();
         Box::pin(async move {
-            pass(mood).await?;
+            pass(&self.reads).await?;
             self.inner.read(room, span, limit).await
         })
     }
