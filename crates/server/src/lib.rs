@@ -11,6 +11,7 @@ pub mod documents;
 mod generated;
 pub mod http;
 pub mod inbox;
+pub mod lineage;
 pub mod listener;
 pub mod logging;
 pub mod metrics;

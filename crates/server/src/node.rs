@@ -17,6 +17,7 @@ use crate::commit::{CommitQueue, Drafts, error_code};
 use crate::config::{Config, Timeouts};
 use crate::documents::DocumentQueue;
 use crate::inbox::{Inbox, Mail};
+use crate::lineage::Lineage;
 use crate::metrics::Metrics;
 use crate::server::{Purpose, StartError};
 use crate::shell::Shell;
@@ -34,6 +35,8 @@ pub struct Node {
     pub metrics: Arc<Metrics>,
     /// Where rooms are kept.
     pub store: Box<dyn Store>,
+    /// What the epochs of new rooms follow from.
+    pub lineage: Lineage,
     /// The way of messages to the store.
     pub commits: CommitQueue,
     /// The way of small documents to the store.
@@ -62,13 +65,14 @@ impl Node {
         config: Config,
         listen: SocketAddr,
     ) -> Result<(Arc<Self>, Drafts), StartError> {
-        Ok(Self::on_store(open_store(&config)?, purpose, config, listen))
+        Ok(Self::on_store(open_store(&config)?, Lineage::draw(), purpose, config, listen))
     }
 
     /// Builds a node on a store that is open already.
     #[must_use]
     pub fn on_store(
         store: Box<dyn Store>,
+        lineage: Lineage,
         purpose: Purpose,
         config: Config,
         listen: SocketAddr,
@@ -93,6 +97,7 @@ impl Node {
             clock,
             metrics,
             store,
+            lineage,
             commits,
             shell,
         };

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::documents;
 use crate::http::admin;
 use crate::inbox::Mail;
+use crate::lineage::Lineage;
 use crate::listener;
 use crate::node::{Node, open_store};
 use crate::shard::{self, ShardThread};
@@ -54,6 +55,9 @@ pub enum StartError {
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Store(#[from] crate::store::sqlite::OpenError),
+    /// The store was opened and does not work.
+    #[error("cannot use the store: {0}")]
+    Read(crate::store::StoreError),
 }
 
 /// What a server does with messages.
@@ -79,7 +83,7 @@ impl Server {
     /// # Errors
     /// [`StartError`], with nothing left running.
     pub async fn start_for(purpose: Purpose, config: Config) -> Result<Self, StartError> {
-        Self::launch(open_store(&config)?, purpose, config)
+        Self::launch(open_store(&config)?, purpose, config).await
     }
 
     /// Starts a node on a store that the caller has opened; `data_dir` is not looked at.
@@ -87,14 +91,15 @@ impl Server {
     /// # Errors
     /// [`StartError`], with nothing left running.
     pub async fn start_on(store: Box<dyn Store>, config: Config) -> Result<Self, StartError> {
-        Self::launch(store, Purpose::Rooms, config)
+        Self::launch(store, Purpose::Rooms, config).await
     }
 
-    fn launch(store: Box<dyn Store>, purpose: Purpose, config: Config) -> Result<Self, StartError> {
+    async fn launch(store: Box<dyn Store>, purpose: Purpose, config: Config) -> Result<Self, StartError> {
         let listener = bind(config.listen)?;
         let admin_listener = bind(config.admin_listen)?;
         let (listen, admin_address) = (local(&listener)?, local(&admin_listener)?);
-        let (node, drafts) = Node::on_store(store, purpose, config, listen);
+        let lineage = Lineage::of(&*store).await.map_err(StartError::Read)?;
+        let (node, drafts) = Node::on_store(store, lineage, purpose, config, listen);
         let ids = 0..u16::try_from(node.config.shards).unwrap_or(u16::MAX);
         let shards = ids.map(|id| shard::spawn(Arc::clone(&node), id)).collect::<Result<_, _>>();
         let server = Self {

@@ -161,6 +161,28 @@ async fn a_resume_that_is_not_possible_says_why() {
 }
 
 #[tokio::test]
+async fn whoever_saw_a_room_empty_gets_all_of_it_also_after_restarts() {
+    let server = TestServer::start_durable(|_| {}).await;
+    let mut alice = server.json("Alice").await;
+    let epoch = alice.join("general").await["epoch"].clone();
+    let other = alice.join("other").await["epoch"].clone();
+    assert_ne!(epoch, other);
+    let server = server.restart(|_| {}).await;
+    let mut bob = server.json("Bob").await;
+    bob.join("general").await;
+    bob.publish("general", "first").await;
+    let server = server.restart(|_| {}).await;
+    let mut alice = server.json("Alice").await;
+    let joined = alice.ask("join", json!({"room": "general", "since": position(&epoch, 0)})).await;
+    assert_eq!((&joined["payload"]["recovered"], &joined["payload"]["epoch"]), (&json!(true), &epoch));
+    assert_eq!(replay_of(&mut alice, &joined).await, [1]);
+
+    let elsewhere = TestServer::start_durable(|_| {}).await;
+    let mut alice = elsewhere.json("Alice").await;
+    assert_ne!(alice.join("general").await["epoch"], epoch, "another database is another lineage");
+}
+
+#[tokio::test]
 async fn an_ephemeral_room_that_began_anew_has_another_lineage() {
     let server = TestServer::start().await;
     let mut alice = server.json("Alice").await;
