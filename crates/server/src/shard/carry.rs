@@ -190,7 +190,9 @@ impl Shard {
         match request {
             StoreRequest::Append { caller, draft } => self.append(room, caller, draft),
             StoreRequest::Open { durable: false, .. } => {
-                let opened = Opened { log: Ok(None), seen: Vec::new(), new_epoch: new_epoch() };
+                // Nothing of it outlives its members, so it begins anew each time.
+                let new_epoch = Epoch(uuid::Uuid::new_v4().as_u128());
+                let opened = Opened { log: Ok(None), seen: Vec::new(), new_epoch };
                 self.errands
                     .push(Box::pin(async move { Mail::Input { room, input: Input::Opened(opened) } }));
             }
@@ -198,7 +200,7 @@ impl Shard {
                 let log = node.store.open(room.clone(), tail).await;
                 let seen = node.store.documents(seen_key(&room, ""), SEEN).await.unwrap_or_default();
                 let log = log.map_err(|error| node.note_store_error(error));
-                let opened = Opened { log, seen, new_epoch: new_epoch() };
+                let opened = Opened { log, seen, new_epoch: node.lineage.epoch(&room) };
                 Mail::Input { room, input: Input::Opened(opened) }
             })),
             StoreRequest::After { after, limit, ticket } => self.errands.push(Box::pin(async move {
@@ -297,9 +299,4 @@ fn cursor(document: &Document) -> Option<(RoomName, Seq)> {
     let name = document.key.rsplit(parlour_hub::effect::DOCUMENT_SEPARATOR).next()?;
     let seq = std::str::from_utf8(&document.value).ok()?.parse().ok()?;
     Some((RoomName::parse_any(name).ok()?, Seq(seq)))
-}
-
-/// Draws a room's lineage.
-fn new_epoch() -> Epoch {
-    Epoch(uuid::Uuid::new_v4().as_u128())
 }
