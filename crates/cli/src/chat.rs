@@ -69,7 +69,7 @@ pub(crate) async fn run(args: ChatArgs) -> anyhow::Result<()> {
     screen.await?;
     match failed {
         0 => Ok(()),
-        failed => Err(anyhow!("{failed} lines were not carried out")),
+        failed => Err(anyhow!("{failed} of the lines could not be carried out")),
     }
 }
 

@@ -101,7 +101,8 @@ fn listed<T>(items: &[T], out: &mut Vec<u8>, one: fn(&T, &mut Vec<u8>)) {
 }
 
 fn history(page: &HistoryPage, out: &mut Vec<u8>) {
-    put(&format!("* {} messages of ", page.messages.len()), out);
+    let count = page.messages.len();
+    put(&format!("* {count} message{} of ", if count == 1 { "" } else { "s" }), out);
     name(page.room.as_str(), out);
     for message in &page.messages {
         put("\n* ", out);
