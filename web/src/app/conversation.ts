@@ -132,7 +132,8 @@ export class Conversation {
   }
 
   joined(user: string): void {
-    const isNews = !this.#doubts.has(user);
+    // Somebody doubted is still shown as here, so their return is no news.
+    const isNews = !this.present.value.some((member) => member.user === user);
     this.setMember({ user, status: "online", last_active_ms: Date.now() });
     if (isNews) this.#note(user, "joined");
   }
