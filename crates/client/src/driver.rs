@@ -160,15 +160,18 @@ impl Driver {
     }
 
     /// Hands an update to the reader, now or as soon as there is room.
-    pub(crate) fn tell(&mut self, update: Update) {
+    pub(crate) fn tell(&mut self, mut update: Update) {
         if self.backlog.is_empty() {
-            match self.updates.try_send(update) {
-                Err(mpsc::error::TrySendError::Full(update)) => self.backlog.push_back(update),
-                // Nobody listens, and nobody will.
-                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
-            }
-        } else {
-            self.backlog.push_back(update);
+            update = match self.updates.try_send(update) {
+                Err(mpsc::error::TrySendError::Full(update)) => update,
+                // Sent, or nobody listens and nobody will.
+                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return,
+            };
+        }
+        match (self.backlog.back_mut(), &update) {
+            // An outage may outlast the patience of any reader; its last attempt says it all.
+            (Some(last @ Update::Reconnecting { .. }), Update::Reconnecting { .. }) => *last = update,
+            _ => self.backlog.push_back(update),
         }
     }
 
