@@ -43,13 +43,15 @@ enum Scenario {
 /// What kept the measurement from being made.
 pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before the generator is pinned to one of the cores.
+    let machine = machine();
     let report = match args.scenario {
         Scenario::Fanout(args) => runtime.block_on(fanout::run(args))?,
         Scenario::Idle(args) => runtime.block_on(idle::run(args))?,
         Scenario::Publish(args) => runtime.block_on(publish::run(args))?,
         Scenario::Bare(args) => return bare::run(&args),
     };
-    println!("{}\n{report}", machine());
+    println!("{machine}\n{report}");
     Ok(())
 }
 
