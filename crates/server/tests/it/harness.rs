@@ -266,7 +266,8 @@ impl Socket {
 
     /// Waits until the room of the URL has let a plain-text client in; returns the lines until then.
     pub(crate) async fn entered(&mut self) -> Vec<String> {
-        // The answer comes from the room, after everything that entering brings.
+        // The answer comes from the room, after all that it shows of its memory. Only a history that it
+        // has to read from the store comes later.
         self.send("/who").await;
         let mut lines = Vec::new();
         loop {

@@ -2,11 +2,13 @@
 #![expect(clippy::panic, reason = "a test fails by panicking, also in what it calls")]
 
 mod admission;
+mod bad_commands;
 mod bad_frames;
 mod bad_handshake;
 mod chat;
 mod commands;
 mod drain;
+mod durability;
 mod faults;
 mod footprint;
 mod harness;
