@@ -189,6 +189,43 @@ async fn a_room_goes_on_while_history_is_being_read_for_one_of_its_members() {
 }
 
 #[tokio::test]
+async fn whoever_leaves_while_history_is_being_read_gets_every_answer_and_ends_where_it_wants() {
+    let (server, store) = TestServer::start_faulty(unlimited).await;
+    let mut alice = server.json("Alice").await;
+    alice.join("general").await;
+    count_to(&mut alice, "general", 400).await;
+    for ends_inside in [false, true] {
+        store.reads(Mood::Stuck);
+        let mut carol = server.json("Carol").await;
+        let enter = json!({"room": "general", "history": 350});
+        let mut asked = vec![carol.send("join", enter.clone()).await];
+        asked.push(carol.send("leave", json!({"room": "general"})).await);
+        if ends_inside {
+            asked.push(carol.send("join", enter).await);
+        }
+        let left = carol.next().await;
+        assert_eq!((&left["type"], &left["id"]), (&json!("left"), &json!(asked[1])), "at once");
+        store.reads(Mood::Well);
+        let mut answered = vec![asked[1]];
+        while answered.len() < asked.len() {
+            answered.extend(carol.next().await["id"].as_u64());
+        }
+        answered.sort_unstable();
+        assert_eq!(answered, asked);
+        let mut members = Vec::new();
+        let list = alice.ask("members", json!({"room": "general"})).await;
+        for member in list["payload"]["members"].as_array().expect("members") {
+            if member["status"] == "online" {
+                members.push(member["user"].clone());
+            }
+        }
+        assert_eq!(members.contains(&json!("Carol")), ends_inside, "{members:?}");
+        let answer = carol.ask("publish", json!({"room": "general", "text": "am I in?"})).await;
+        assert_eq!(answer["type"], if ends_inside { "ack" } else { "error" });
+    }
+}
+
+#[tokio::test]
 async fn a_history_that_cannot_be_read_is_an_error_and_not_empty() {
     let (server, store) = TestServer::start_faulty(unlimited).await;
     let mut alice = server.json("Alice").await;
