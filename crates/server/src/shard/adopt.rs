@@ -12,6 +12,7 @@ use super::connection::{Connection, Gate, Membership, Phase, Reading, Timing};
 use super::ending::Reason;
 use super::fanout::Variant;
 use super::{Shard, ShardRef};
+use crate::logging::Truncated;
 use crate::upgrade::{Greeting, Upgraded};
 
 /// Puts an upgraded connection onto its shard and spawns its task.
@@ -30,7 +31,7 @@ pub(super) fn adopt(shard: &ShardRef, mut upgraded: Upgraded) {
 
 impl Shard {
     pub(super) fn insert(&mut self, upgraded: Upgraded) -> u32 {
-        let Upgraded { stream, early: _, address: _, greeting, permit } = upgraded;
+        let Upgraded { stream, early: _, address, greeting, permit } = upgraded;
         self.next_generation = self.next_generation.wrapping_add(1);
         let variant = Variant { dialect: greeting.dialect, deflate: greeting.deflate };
         let now_ms = self.now.mono_ms;
@@ -62,6 +63,7 @@ impl Shard {
         let slot = self.connections.insert(connection) as u32;
         self.metrics.connections.add(1);
         self.metrics.connections_opened.inc();
+        tracing::debug!(address = %Truncated(address), slot, shard = self.id, "connection opened");
         self.check_by(slot, now_ms + hello_ms.min(self.ping_interval_ms()));
         if self.drain_spread_ms.is_some() {
             // Upgraded while the node was already going away.

@@ -193,12 +193,12 @@ async fn never_readers_do_not_change_the_latency_of_others() {
         }
     }
     server.await_metric("parlour_outboxes", 1.0).await;
+    // The median: the last hundredth belongs to the scheduler of a machine that runs other tests too.
     let [awake, mixed] = latencies.map(|mut of_room| {
         of_room.sort_unstable();
-        of_room[ROUNDS * 99 / 100]
+        of_room[ROUNDS / 2]
     });
-    // A hundredth of 150 is one or two samples: the scheduler's share is more than a tenth of that.
-    assert!(mixed <= awake.mul_f64(1.1) + Duration::from_millis(50), "{mixed:?} instead of {awake:?}");
+    assert!(mixed <= awake.mul_f64(1.5) + Duration::from_millis(5), "{mixed:?} instead of {awake:?}");
     server.drain().await;
 }
 
