@@ -12,6 +12,9 @@ pub(crate) struct Options {
     filter: Option<String>,
 }
 
+/// Loads against a real server, each beside its baseline: `parlour bench --help`.
+const LOADS: [&str; 3] = ["fanout", "idle", "publish"];
+
 /// A benchmark of a package.
 #[derive(Debug)]
 struct Bench {
@@ -26,6 +29,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for bench in benches()?.into_iter().filter(wanted) {
         writeln!(report, "\n{}/{}", bench.package, bench.name)?;
         let arguments = ["bench", "--package", &bench.package, "--bench", &bench.name];
+        shell::cargo(&arguments).watch(|line| {
+            report.push_str(line);
+            report.push('\n');
+        })?;
+    }
+    for load in
+        LOADS.into_iter().filter(|load| options.filter.as_ref().is_none_or(|filter| load.contains(filter)))
+    {
+        writeln!(report, "\nparlour bench {load}")?;
+        let arguments = ["run", "--release", "--quiet", "--package", "parlour", "--", "bench", load];
         shell::cargo(&arguments).watch(|line| {
             report.push_str(line);
             report.push('\n');
