@@ -1,6 +1,7 @@
 //! `parlour dev`: a server for trying out, with nothing to set up.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use parlour_server::config::{self, Mode};
 use parlour_server::data_dir::{self, Claim};
 use parlour_server::logging;
 
-use crate::options::{CommonArgs, block_on, configure, shown};
+use crate::options::{CommonArgs, block_on, configure, run_and, shown};
 
 /// Arguments of `parlour dev`.
 #[derive(Debug, Args)]
@@ -52,14 +53,13 @@ pub(crate) fn run(args: DevArgs) -> anyhow::Result<()> {
     let directory = config.data_dir.clone();
     block_on(async {
         let server = Server::start(config).await?;
-        greet(&server, directory.as_deref());
-        Ok(server.run_until_signal().await?)
+        let (clients, admin) = (server.listen_addr(), server.admin_addr());
+        run_and(server, || greet(clients, admin, directory.as_deref())).await
     })
 }
 
 /// Tells how to use the server. The lines are stable: scripts may read the addresses from them.
-fn greet(server: &Server, directory: Option<&Path>) {
-    let (clients, admin) = (server.listen_addr(), server.admin_addr());
+fn greet(clients: SocketAddr, admin: SocketAddr, directory: Option<&Path>) {
     let data =
         directory.map_or("in memory, gone at the end".into(), |path| shown(path).display().to_string());
     let banner = format!(

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use parlour_server::Server;
 use parlour_server::config::{Config, Flags, Mode};
 
 /// Options that every command with a configuration takes.
@@ -70,4 +71,12 @@ pub(crate) fn shown(path: &Path) -> PathBuf {
 pub(crate) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(future)
+}
+
+/// Runs a server until a signal, and announces it as soon as signals are heeded.
+///
+/// Whoever reads the announcement may send a signal at once, and expects an orderly end.
+pub(crate) async fn run_and(server: Server, announce: impl FnOnce()) -> anyhow::Result<()> {
+    let (outcome, ()) = tokio::join!(biased; server.run_until_signal(), async { announce() });
+    Ok(outcome?)
 }

@@ -8,7 +8,7 @@ use parlour_server::config::{self, Mode};
 use parlour_server::data_dir::{self, Claim};
 use parlour_server::logging;
 
-use crate::options::{CommonArgs, block_on, configure};
+use crate::options::{CommonArgs, block_on, configure, run_and};
 
 /// Arguments of `parlour serve`.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     config.notes().into_iter().for_each(logging::note);
     block_on(async {
         let server = Server::start(config).await?;
-        logging::listening(server.listen_addr(), server.admin_addr());
-        Ok(server.run_until_signal().await?)
+        let (clients, admin) = (server.listen_addr(), server.admin_addr());
+        run_and(server, || logging::listening(clients, admin)).await
     })
 }

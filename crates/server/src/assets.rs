@@ -190,6 +190,29 @@ mod tests {
     }
 
     #[test]
+    fn files_come_compressed_where_that_is_understood() {
+        let (plain, brotli) = (respond(&[]), respond(&[("accept-encoding", "gzip, br")]));
+        let (gzip, none) = (respond(&[("accept-encoding", "gzip")]), respond(&[("accept-encoding", "zstd")]));
+        let encoding = |response: &Response<Body>| response.headers().get(CONTENT_ENCODING).cloned();
+        assert_eq!(encoding(&brotli).expect("encoded"), "br");
+        assert_eq!(encoding(&gzip).expect("encoded"), "gzip");
+        assert_eq!((encoding(&plain), encoding(&none)), (None, None));
+        let tags = [&plain, &brotli, &gzip].map(|response| response.headers()[ETAG].clone());
+        assert!(tags[0] != tags[1] && tags[1] != tags[2] && tags[0] != tags[2], "{tags:?}");
+        assert_eq!(brotli.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+    }
+
+    #[test]
+    fn files_with_a_hash_in_their_name_are_kept_for_ever() {
+        let script = Dist::iter().find(|path| path.starts_with("assets/") && path.ends_with(".js"));
+        let head =
+            axum::http::Request::builder().header("host", "a").body(()).expect("a request").into_parts().0;
+        let response = find(&format!("/{}", script.expect("a script"))).expect("found").respond(&head);
+        assert_eq!(response.headers()[CACHE_CONTROL], "public, max-age=31536000, immutable");
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/javascript; charset=utf-8");
+    }
+
+    #[test]
     fn a_known_page_is_not_sent_again() {
         let etag = respond(&[]).headers()[ETAG].to_str().expect("text").to_owned();
         assert!(etag.starts_with('"'), "strong");

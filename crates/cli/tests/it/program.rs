@@ -53,7 +53,8 @@ impl Running {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("no line with {text:?}"));
+            let line = self.lines.recv_timeout(left).map_err(|_| format!("no line with {text:?}"));
+            let line = line.expect("the program says so");
             if line.contains(text) {
                 return line;
             }
@@ -63,8 +64,7 @@ impl Running {
     /// Waits for the address in a line that holds `text`.
     pub(crate) fn address(&self, text: &str) -> String {
         let line = self.line(text);
-        let (_, address) = line.split_once("//").unwrap_or_else(|| panic!("no address in {line:?}"));
-        address.split('/').next().expect("an address").into()
+        line.split('/').nth(2).expect("the line holds a URL").into()
     }
 
     /// Sends a signal by its name.

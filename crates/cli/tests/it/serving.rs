@@ -11,7 +11,8 @@ fn dev(directory: &tempfile::TempDir, more: &[&str]) -> Command {
 }
 
 fn serve(directory: &tempfile::TempDir, more: &[&str]) -> Command {
-    parlour(directory.path(), &[&["serve"], &ANY_PORTS[..], more].concat())
+    let quick = ["--set", "timeouts.drain_notice_ms=0", "--set", "timeouts.drain_spread_ms=0"];
+    parlour(directory.path(), &[&["serve"], &ANY_PORTS[..], &quick, more].concat())
 }
 
 #[test]

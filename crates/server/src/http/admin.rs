@@ -68,8 +68,9 @@ async fn check_host(
     next: Next,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let served = match shell.config.admin_listen.ip().is_loopback() {
-        true => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
+    let address = shell.config.admin_listen.ip();
+    let served = match address.is_loopback() {
+        true => ["localhost", "127.0.0.1", "[::1]", &address.to_string()].map(String::from).to_vec(),
         false => Vec::new(),
     };
     match host::check(&head, &served) {
