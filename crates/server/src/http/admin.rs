@@ -19,7 +19,6 @@ use tokio::sync::Semaphore;
 use super::{host, problem, serve_routes};
 use crate::logging;
 use crate::node::Node;
-use crate::shell::Shell;
 
 /// The content type of a scrape.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,7 +28,7 @@ const AT_ONCE: usize = 64;
 /// Answers requests for ever. Cancellation safe; answers that have begun go on.
 pub async fn serve(listener: std::net::TcpListener, node: Arc<Node>) {
     let deadline = node.config.timeouts.handshake;
-    let routes = routes(Arc::clone(&node.shell));
+    let routes = routes(node);
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(kind = %error.kind(), "the admin listener does not work"),
@@ -49,26 +48,26 @@ pub async fn serve(listener: std::net::TcpListener, node: Arc<Node>) {
     }
 }
 
-fn routes(shell: Arc<Shell>) -> Router {
+fn routes(node: Arc<Node>) -> Router {
     Router::new()
         .route("/metrics", get(metrics).fallback(|| async { problem::method_not_allowed("GET, HEAD") }))
         .route("/healthz", get(live).fallback(|| async { problem::method_not_allowed("GET, HEAD") }))
         .route("/readyz", get(ready).fallback(|| async { problem::method_not_allowed("GET, HEAD") }))
         .route("/log", put(set_log).fallback(|| async { problem::method_not_allowed("PUT") }))
         .fallback(|| async { problem::response(&ErrorCode::NoRoute.into()) })
-        .layer(middleware::from_fn_with_state(Arc::clone(&shell), check_host))
-        .with_state(shell)
+        .layer(middleware::from_fn_with_state(Arc::clone(&node), check_host))
+        .with_state(node)
 }
 
 /// On loopback a browser of this machine is a way in for any page (DNS rebinding); other addresses
 /// are reached by whatever name the operator's network gives them.
 async fn check_host(
-    State(shell): State<Arc<Shell>>,
+    State(node): State<Arc<Node>>,
     request: axum::extract::Request,
     next: Next,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let address = shell.config.admin_listen.ip();
+    let address = node.config.admin_listen.ip();
     let served = match address.is_loopback() {
         true => ["localhost", "127.0.0.1", "[::1]", &address.to_string()].map(String::from).to_vec(),
         false => Vec::new(),
@@ -79,8 +78,10 @@ async fn check_host(
     }
 }
 
-async fn metrics(State(shell): State<Arc<Shell>>) -> Response<Body> {
-    ([(CONTENT_TYPE, OPENMETRICS)], shell.metrics.scrape()).into_response()
+async fn metrics(State(node): State<Arc<Node>>) -> Response<Body> {
+    // Only this thread writes it, so it is never older than the page.
+    node.metrics.node().commit_queue.set(node.commits.len() as u64);
+    ([(CONTENT_TYPE, OPENMETRICS)], node.metrics.scrape()).into_response()
 }
 
 #[derive(Debug, Serialize)]
@@ -89,8 +90,8 @@ struct Live {
     dev: bool,
 }
 
-async fn live(State(shell): State<Arc<Shell>>) -> Response<Body> {
-    ([(CACHE_CONTROL, "no-store")], Json(Live { status: "live", dev: shell.config.dev })).into_response()
+async fn live(State(node): State<Arc<Node>>) -> Response<Body> {
+    ([(CACHE_CONTROL, "no-store")], Json(Live { status: "live", dev: node.config.dev })).into_response()
 }
 
 #[derive(Debug, Serialize)]
@@ -99,8 +100,8 @@ struct Ready {
     reasons: Vec<&'static str>,
 }
 
-async fn ready(State(shell): State<Arc<Shell>>) -> Response<Body> {
-    let reasons = shell.health.reasons();
+async fn ready(State(node): State<Arc<Node>>) -> Response<Body> {
+    let reasons = node.shell.health.reasons();
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(CACHE_CONTROL, "no-store")], Json(Ready { ready, reasons })).into_response()
