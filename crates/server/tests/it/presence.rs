@@ -208,8 +208,9 @@ async fn typing_is_told_once_per_change_and_ends_with_the_message() {
     for active in [true, false, true, false] {
         assert_notice(&mut bob, "typing", typing(active)).await;
     }
+    // The message is told when it is stored, which may be after its sender has left.
     let mut rest = Vec::new();
-    while rest.last().is_none_or(|(kind, _)| kind != "member_left") {
+    while rest.len() < 4 {
         rest.push(notice(&mut bob).await);
     }
     let kinds: Vec<_> =
