@@ -13,7 +13,7 @@ pub(crate) struct Options {
 }
 
 /// Loads against a real server, each beside its baseline: `parlour bench --help`.
-const LOADS: [&str; 3] = ["fanout", "idle", "publish"];
+const LOADS: [&str; 4] = ["fanout", "idle", "publish", "slow"];
 
 /// A benchmark of a package.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ mod fanout;
 mod idle;
 mod process;
 mod publish;
+mod slow;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -32,6 +33,8 @@ enum Scenario {
     Idle(idle::IdleArgs),
     /// Acknowledged durable messages per second, and how long an acknowledgement takes.
     Publish(publish::PublishArgs),
+    /// How much never-readers change the delivery to others.
+    Slow(slow::SlowArgs),
     /// The baseline of `fanout`: writes one frame to every connected socket at a fixed rate.
     #[command(hide = true)]
     Bare(bare::BareArgs),
@@ -49,6 +52,7 @@ pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
         Scenario::Fanout(args) => runtime.block_on(fanout::run(args))?,
         Scenario::Idle(args) => runtime.block_on(idle::run(args))?,
         Scenario::Publish(args) => runtime.block_on(publish::run(args))?,
+        Scenario::Slow(args) => runtime.block_on(slow::run(args))?,
         Scenario::Bare(args) => return bare::run(&args),
     };
     println!("{machine}\n{report}");

@@ -12,15 +12,15 @@ use parlour_server::Server;
 use parlour_server::config::{self, Config};
 use parlour_server::server::Purpose;
 
-/// What the suites send at most: messages of 16 MiB in 65,536 fragments.
+/// What the suites send at most: messages of 16 MiB, in 65,536 fragments and an empty last one.
 const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
-const FRAGMENTS: u32 = 65_536;
+const FRAGMENTS: u32 = 65_537;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     config::raise_open_files();
     let server = Server::start_for(Purpose::Echo, configure(listen_address()?)).await?;
-    println!("echo on ws://{}/ws", server.listen_addr());
+    println!("echo on ws://{}/", server.listen_addr());
     Ok(server.run_until_signal().await?)
 }
 
@@ -39,6 +39,7 @@ fn configure(listen: SocketAddr) -> Config {
     config.listen = listen;
     config.admin_listen.set_port(0);
     config.data_dir = None;
+    config.access.hosts.clear();
     config.compression = true;
     config.limits.message_bytes = MESSAGE_BYTES;
     config.limits.fragments = FRAGMENTS;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use parlour_hub::effect::{Document, StoreRequest, read_cursor_key, seen_key};
-use parlour_hub::input::{Caller, Opened};
+use parlour_hub::input::{Caller, Ending, Opened};
 use parlour_hub::{ConnId, Effect, Input};
 use parlour_protocol::event::{Event, Joined, Left, Reply, RoomSummary};
 use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId, limits};
@@ -125,16 +125,18 @@ impl Shard {
         replay: &[Arc<Event>],
     ) {
         let Some(slot) = self.slot_of(to).filter(|slot| self.connections[*slot as usize].is_live()) else {
-            return; // its departure is on the way to the room
+            // Usually the room knows by now. But an answer to `leave` that passed between this `join` and
+            // its own answer took the room off the list of those to be told: without this the member
+            // would stay for ever.
+            let Caller { conn, user, .. } = request;
+            return self.dispatch(room, Input::Detach { conn, user, ending: Ending::Lost });
         };
         self.settle_request(slot);
         // What this turn holds for the room is part of the replay already.
         if let Some(local) = self.fanout.find(room) {
             self.settle(local);
         }
-        let Some(connection) = self.connections.get_mut(slot as usize).filter(|c| c.is_live()) else {
-            return; // ended by that very write
-        };
+        let connection = &mut self.connections[slot as usize];
         let found = connection.rooms.iter().position(|membership| membership.room == *room);
         let index = found.unwrap_or_else(|| {
             // The answer to a `leave` has passed between this `join` and its own answer.
@@ -166,12 +168,9 @@ impl Shard {
     /// Takes a connection off the list of a room; what was said before still reaches it.
     pub(super) fn take_off_list(&mut self, slot: u32, room: &RoomName) {
         if let Some(local) = self.fanout.find(room) {
-            // This write may end other connections, and so move places: look them up after it.
             self.settle(local);
         }
-        let Some(connection) = self.connections.get_mut(slot as usize) else {
-            return;
-        };
+        let connection = &mut self.connections[slot as usize];
         let Some(index) = connection.rooms.iter().position(|membership| membership.room == *room) else {
             return;
         };

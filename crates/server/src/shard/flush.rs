@@ -53,13 +53,9 @@ impl Shard {
         if batches.len() > 1 {
             self.count_shares(batches);
         }
-        let mut failed = Vec::new();
         for batch in batches.drain(..) {
-            self.write_batch(&batch, &mut failed, &write);
+            self.write_batch(&batch, &write);
             self.fanout.recycle(batch);
-        }
-        for (slot, reason) in failed {
-            self.end(slot, reason);
         }
     }
 
@@ -73,12 +69,7 @@ impl Shard {
         }
     }
 
-    fn write_batch(
-        &mut self,
-        batch: &Batch,
-        failed: &mut Vec<(u32, Reason)>,
-        write: &impl Fn(&TcpStream, &[u8]) -> io::Result<usize>,
-    ) {
+    fn write_batch(&mut self, batch: &Batch, write: &impl Fn(&TcpStream, &[u8]) -> io::Result<usize>) {
         let frames = &batch.frames[batch.start..];
         let mut bytes = 0;
         for &slot in self.fanout.recipients(batch) {
@@ -96,10 +87,9 @@ impl Shard {
                         continue;
                     }
                     Written::UpTo(written) => start += written,
-                    Written::Failed => {
-                        failed.push((slot, Reason::Lost));
-                        continue;
-                    }
+                    // It fails again at the end of the turn. Ending the connection here could pull it
+                    // away under a caller who is about to answer it.
+                    Written::Failed => {}
                 }
             }
             if !connection.own.is_empty() {
@@ -188,5 +178,31 @@ fn outcome(written: io::Result<usize>, wanted: usize) -> Written {
         Ok(written) => Written::UpTo(written),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Written::UpTo(0),
         Err(_) => Written::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlour_hub::Effect;
+    use parlour_hub::input::Caller;
+    use parlour_protocol::UserId;
+
+    use crate::shard::measure::FanOut;
+
+    /// R18: one thread carries out the answers of rooms, so a panic there would end the process.
+    #[tokio::test]
+    async fn an_answer_to_a_connection_whose_socket_has_just_failed_is_harmless() {
+        let FanOut { mut shard, room, event, _peers: mut peers } = FanOut::new(1, 10).await.expect("sockets");
+        let peer = peers.pop().expect("one member");
+        peer.set_zero_linger().expect("an option of TCP");
+        drop(peer);
+        shard.connections[0].stream.readable().await.expect("the reset arrives");
+        let (conn, user) = (shard.id_of(0), UserId::parse("Alice").expect("valid"));
+        let request = Caller { conn, user, request: None };
+        // The member is on the list while this is said, and the answer to its `leave` settles the list.
+        shard.broadcast_here(&room, &event);
+        shard.apply(Effect::Detach { from: conn, room, request, refusal: None });
+        shard.flush();
+        assert!(shard.connections.is_empty(), "the end of the turn ends it");
     }
 }

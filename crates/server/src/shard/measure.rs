@@ -18,11 +18,11 @@ use crate::upgrade::{Greeting, Upgraded};
 
 /// A shard with one room full of members, for the benchmark `fanout`.
 pub struct FanOut {
-    shard: Shard,
-    room: RoomName,
-    event: Event,
+    pub(super) shard: Shard,
+    pub(super) room: RoomName,
+    pub(super) event: Event,
     /// The other ends; they must stay open.
-    _peers: Vec<TcpStream>,
+    pub(super) _peers: Vec<TcpStream>,
 }
 
 impl FanOut {

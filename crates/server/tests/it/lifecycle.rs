@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::harness::faulty::Mood;
 use crate::harness::typed::{Client, in_room, room};
 use crate::harness::wire::{Wire, Wish, close_frame, frame};
 use crate::harness::{Json, PATIENCE, TestServer};
@@ -81,6 +82,41 @@ async fn a_join_that_races_the_last_leave_strands_nobody() {
     assert_eq!(members["payload"]["member_count"], 1, "{members}");
     here.ask("leave", json!({"room": "door"})).await;
     server.await_metric("parlour_rooms", 0.0).await;
+    server.drain().await;
+}
+
+/// R1: somebody leaves, enters again and is gone before the store has read what they would have seen.
+#[tokio::test]
+async fn nobody_stays_in_a_room_that_let_them_in_too_late() {
+    const ROOMS: u32 = 8;
+    let (server, store) = TestServer::start_faulty(unhurried).await;
+    // One on each shard, so that some of the rooms live on the other one.
+    let (mut owner, mut visitor) = (server.json("Owner").await, Wire::open(&server, "Visitor", "").await);
+    for n in 0..ROOMS {
+        let room = format!("r{n}");
+        owner.join(&room).await;
+        // More than a room keeps in memory.
+        for _ in 0..6 {
+            owner.publish(&room, &"x".repeat(60_000)).await;
+        }
+        visitor.say(&format!(r#"{{"type":"join","id":1,"payload":{{"room":"{room}"}}}}"#)).await;
+        visitor.until("joined").await;
+    }
+    store.reads(Mood::Stuck);
+    let again = (0..ROOMS).flat_map(|n| {
+        let leave = format!(r#"{{"type":"leave","id":2,"payload":{{"room":"r{n}"}}}}"#);
+        let enter = format!(r#"{{"type":"join","id":3,"payload":{{"room":"r{n}","history":6}}}}"#);
+        [leave, enter].map(|text| frame(0x81, text.as_bytes())).concat()
+    });
+    visitor.send(&again.collect::<Vec<_>>()).await;
+    for _ in 0..ROOMS {
+        visitor.until("left").await;
+    }
+    visitor.reset();
+    server.await_metric("parlour_connections", 1.0).await;
+    store.reads(Mood::Well);
+    let left = count_left(&mut owner, 2 * ROOMS).await;
+    assert_eq!(left.into_values().collect::<Vec<_>>(), [2 * ROOMS], "as often as they came");
     server.drain().await;
 }
 
