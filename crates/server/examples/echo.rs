@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use parlour_server::Server;
 use parlour_server::config::{self, Config};
@@ -43,6 +44,8 @@ fn configure(listen: SocketAddr) -> Config {
     config.compression = true;
     config.limits.message_bytes = MESSAGE_BYTES;
     config.limits.fragments = FRAGMENTS;
+    // Pieces of 64 bytes take a suite some time.
+    config.timeouts.message = Duration::from_secs(600);
     // One echo of the largest message, and what a suite sends before it reads again.
     config.limits.outbox_bytes = 16 * MESSAGE_BYTES;
     config
