@@ -207,6 +207,8 @@ async fn never_readers_do_not_change_the_latency_of_others() {
 async fn a_burst_of_300_messages_is_taken_in_few_turns() {
     const BURST: usize = 300;
     let server = TestServer::start_with(|config| {
+        // One shard, so that no other thread takes a part of the burst before all of it is there.
+        config.shards = 1;
         config.limits.rate_per_s = 0;
         config.rooms = vec![RoomRule { pattern: "e:*".into(), durable: false }];
     })
