@@ -34,10 +34,21 @@ impl DocumentQueue {
         self.arrived.notify_one();
     }
 
-    fn take(&self) -> Vec<Document> {
+    /// Copies what waits. It counts as waiting until [`DocumentQueue::forget`].
+    fn waiting(&self, prefix: &str) -> Vec<Document> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let matching = waiting.iter().filter(|(key, _)| key.starts_with(prefix));
+        matching.map(|(key, value)| Document { key: key.clone(), value: value.clone() }).collect()
+    }
+
+    /// Forgets what has been written, unless a newer value has come meanwhile.
+    fn forget(&self, written: &[Document]) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let documents = std::mem::take(&mut *waiting).into_iter();
-        documents.map(|(key, value)| Document { key, value }).collect()
+        for document in written {
+            if waiting.get(&document.key) == Some(&document.value) {
+                waiting.remove(&document.key);
+            }
+        }
     }
 }
 
@@ -49,11 +60,25 @@ pub async fn run(node: Arc<Node>) {
     }
 }
 
-/// Writes what waits now.
+/// Writes what waits now. What cannot be written waits for the next time.
 pub async fn write_waiting(node: &Node) {
-    for batch in node.documents.take().chunks(BATCH) {
-        if let Err(error) = node.store.put(batch.to_vec()).await {
-            node.note_store_error(error);
+    for batch in node.documents.waiting("").chunks(BATCH) {
+        match node.store.put(batch.to_vec()).await {
+            Ok(()) => node.documents.forget(batch),
+            Err(error) => {
+                node.note_store_error(error);
+            }
         }
     }
+}
+
+/// Reads at most `limit` stored documents whose key starts with `prefix`, and those that still wait
+/// to be written: a conversation that has just begun must not be missed.
+pub async fn read(node: &Node, prefix: String, limit: u32) -> Vec<Document> {
+    // Before the store is asked: what is written in between is found there.
+    let waiting = node.documents.waiting(&prefix);
+    let mut documents = node.store.documents(prefix, limit).await.unwrap_or_default();
+    documents.retain(|stored| waiting.iter().all(|document| document.key != stored.key));
+    documents.extend(waiting.into_iter().filter(|document| !document.value.is_empty()));
+    documents
 }

@@ -11,6 +11,7 @@ use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId, limits}
 
 use super::Shard;
 use super::connection::{Membership, Phase};
+use crate::documents;
 use crate::inbox::{Mail, RoomList};
 use crate::store::Span;
 
@@ -197,7 +198,7 @@ impl Shard {
             }
             StoreRequest::Open { durable: true, tail } => self.errands.push(Box::pin(async move {
                 let log = node.store.open(room.clone(), tail).await;
-                let seen = node.store.documents(seen_key(&room, ""), SEEN).await.unwrap_or_default();
+                let seen = documents::read(&node, seen_key(&room, ""), SEEN).await;
                 let log = log.map_err(|error| node.note_store_error(error));
                 let opened = Opened { log, seen, new_epoch: node.lineage.epoch(&room) };
                 Mail::Input { room, input: Input::Opened(opened) }
@@ -231,7 +232,7 @@ impl Shard {
         let (node, conn) = (Arc::clone(&self.node), self.id_of(slot));
         let prefix = read_cursor_key(user, "@");
         self.errands.push(Box::pin(async move {
-            let documents = node.store.documents(prefix, CONVERSATIONS).await.unwrap_or_default();
+            let documents = documents::read(&node, prefix, CONVERSATIONS).await;
             Mail::Conversations { conn, cursors: documents.iter().filter_map(cursor).collect() }
         }));
     }
@@ -242,7 +243,7 @@ impl Shard {
         let node = Arc::clone(&self.node);
         self.errands.push(Box::pin(async move {
             let prefix = read_cursor_key(&caller.user, "@");
-            let documents = node.store.documents(prefix, CONVERSATIONS).await.unwrap_or_default();
+            let documents = documents::read(&node, prefix, CONVERSATIONS).await;
             let conversations =
                 documents.iter().filter_map(cursor).map(|(room, _)| conversation(room, &caller.user));
             let list = Arc::new(RoomList {

@@ -35,18 +35,20 @@ impl Shard {
 
     fn on_request(&mut self, slot: u32, Request { id, command }: Request) {
         self.metrics.command(command.name());
-        let command = match command {
-            Command::Hello(hello) => return self.hello(slot, id, hello),
-            command => command,
-        };
-        if self.connections[slot as usize].phase != Phase::Open {
+        let is_known = self.connections[slot as usize].phase == Phase::Open;
+        if !is_known && !matches!(command, Command::Hello(_)) {
             return self.reject(slot, id, ErrorCode::Unauthenticated.into());
         }
         if let Err(refusal) = self.admit(slot, &command) {
             return self.reject(slot, id, refusal);
         }
-        if let Some(caller) = self.caller(slot, id) {
-            self.carry_command(slot, caller, command);
+        match command {
+            Command::Hello(hello) => self.hello(slot, id, hello),
+            command => {
+                if let Some(caller) = self.caller(slot, id) {
+                    self.carry_command(slot, caller, command);
+                }
+            }
         }
     }
 
