@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    parlour_fuzz::check_decoder(data, false);
+    parlour_fuzz::websocket::check_decoder(data, false);
 });
