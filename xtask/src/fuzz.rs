@@ -18,7 +18,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         targets()?.iter().filter(|target| options.target.as_ref().is_none_or(|only| only == *target))
     {
         let limit = format!("-max_total_time={}", options.seconds);
-        shell::cargo(&["fuzz", "run", target, "--", &limit])
+        // The first folder takes what is found; the seeds stay as they are.
+        let (found, seeds) = (shell::target().join("corpus").join(target), format!("fuzz/corpus/{target}"));
+        std::fs::create_dir_all(&found)?;
+        shell::cargo(&["fuzz", "run", target, &found.to_string_lossy(), &seeds, "--", &limit])
             .env("RUSTC_BOOTSTRAP", "1") // the sanitizer flags are unstable
             .run()
             .context("is cargo-fuzz installed? `cargo install cargo-fuzz` does it")?;
