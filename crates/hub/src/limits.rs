@@ -22,7 +22,16 @@ impl Gcra {
     /// # Errors
     /// The time to wait, in milliseconds and at least 1, if the event does not conform.
     pub fn check(&self, arrival_ns: u64, now_ns: u64) -> Result<u64, u32> {
-        let arrival = arrival_ns.max(now_ns);
+        self.check_all(1, arrival_ns, now_ns)
+    }
+
+    /// Decides about `events` at once, all or none. More than a burst never conform.
+    ///
+    /// # Errors
+    /// As [`Gcra::check`].
+    pub fn check_all(&self, events: u32, arrival_ns: u64, now_ns: u64) -> Result<u64, u32> {
+        let before_last = self.interval_ns.saturating_mul(u64::from(events.saturating_sub(1)));
+        let arrival = arrival_ns.max(now_ns).saturating_add(before_last);
         let ahead = arrival - now_ns;
         if ahead > self.tolerance_ns {
             let wait_ms = (ahead - self.tolerance_ns).div_ceil(1_000_000);

@@ -66,9 +66,18 @@ impl Session {
                 let next = rates.messages.check(self.messages_ns, now_ns);
                 next.and_then(|next| user(&rates.messages).map(|()| self.messages_ns = next))
             }
-            _ => rates.commands.check(self.commands_ns, now_ns).map(|next| self.commands_ns = next),
+            // Each of its rooms is entered as by a command of its own.
+            Command::Hello(hello) => self.spend(now_ns, rates, 1 + hello.resume.len()),
+            _ => self.spend(now_ns, rates, 1),
         };
         checked.map_err(|wait_ms| Refusal::retry_after(ErrorCode::RateLimited, wait_ms))
+    }
+
+    fn spend(&mut self, now_ns: u64, rates: &Rates, commands: usize) -> Result<(), u32> {
+        let commands = u32::try_from(commands).unwrap_or(u32::MAX);
+        let next = rates.commands.check_all(commands, self.commands_ns, now_ns)?;
+        self.commands_ns = next;
+        Ok(())
     }
 
     /// Notes a refusal; returns the error that ends the connection when there were too many.
@@ -129,5 +138,29 @@ impl Permissions {
             Self::Everything => true,
             Self::Only(grants) => grants.iter().any(|(name, granted)| name == room && *granted == action),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlour_protocol::Position;
+    use parlour_protocol::command::{Hello, Resume};
+
+    use super::*;
+
+    #[test]
+    fn a_hello_costs_as_much_as_joining_its_rooms() {
+        let (rates, mut session) = (Rates::new(10, 20), Session::default());
+        let room = RoomName::parse("general").expect("valid");
+        let resume = vec![Resume { room, since: Position::default() }; limits::ROOMS_PER_CONNECTION];
+        let hello = Command::Hello(Hello { token: None, user: None, resume });
+        let mut admit = |now_ns| session.admit(now_ns, &rates, &hello, |_| Ok(()));
+        assert!(admit(0).is_ok(), "all rooms at once, to begin with");
+        let refusal = admit(0).expect_err("the budget is spent");
+        assert_eq!(refusal.code, ErrorCode::RateLimited);
+        let wait_ms = u64::from(refusal.retry_after_ms.expect("a time"));
+        assert!((4_000..6_000).contains(&wait_ms), "{wait_ms}");
+        assert!(admit((wait_ms - 1) * 1_000_000).is_err());
+        assert!(admit(wait_ms * 1_000_000).is_ok(), "the time was not too short");
     }
 }
