@@ -48,7 +48,7 @@ What you type is said in the room. /help lists the commands; /quit or Ctrl-D lea
 /// # Errors
 /// The server does not let this client in, or ends the connection for good.
 pub(crate) async fn run(args: ChatArgs) -> anyhow::Result<()> {
-    let (client, updates) = args.server.connect().await?;
+    let (client, updates) = args.server.connect(None).await?;
     let (sent, echoes) = mpsc::channel(UNSEEN);
     let mut chat = Chat::new(client.clone(), sent);
     let options = JoinOptions { history: Some(args.history), ..JoinOptions::default() };

@@ -30,9 +30,12 @@ pub(crate) struct TailArgs {
     server: ServerArgs,
 }
 
+/// Who watches a room, where anybody may take a name and none was given.
+const NAME: &str = "tail";
+
 const EXAMPLES: &str = "\
 Examples:
-  parlour tail --room general --user watcher
+  parlour tail --room general
   parlour tail --room general --user watcher --json | jq -r .payload.text
   PARLOUR_TOKEN=$(cat token) parlour tail --room alerts --url ws://chat.example.com/ws
 
@@ -43,7 +46,7 @@ Times are UTC. What concerns the connection goes to the standard error. Ctrl-C e
 /// # Errors
 /// The server does not let this client in, or ends the connection for good.
 pub(crate) async fn run(args: TailArgs) -> anyhow::Result<()> {
-    let (client, mut updates) = args.server.connect().await?;
+    let (client, mut updates) = args.server.connect(Some(NAME)).await?;
     let outcome = tokio::select! {
         outcome = follow(&args, &client, &mut updates) => outcome,
         interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),

@@ -24,13 +24,15 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
-    pub(crate) async fn connect(&self) -> anyhow::Result<(Client, Updates)> {
+    /// Connects; `otherwise` is the name of somebody who gave neither a name nor a token.
+    pub(crate) async fn connect(&self, otherwise: Option<&str>) -> anyhow::Result<(Client, Updates)> {
         let mut builder = Client::builder(&self.url);
-        match (&self.user, self.token()?) {
+        match (self.user.as_deref(), self.token()?) {
             (Some(user), _) => builder = builder.user(user),
             (None, Some(token)) => builder = builder.token(token),
             (None, None) => {
-                return Err(anyhow!("who are you? Give --user, or a token with --token-file or {TOKEN}"));
+                let who = anyhow!("who are you? Give --user, or a token with --token-file or {TOKEN}");
+                builder = builder.user(otherwise.ok_or(who)?);
             }
         }
         builder.connect().await.map_err(|error| self.explain(&error))

@@ -33,6 +33,23 @@ fn the_banner_leads_to_everything() {
 }
 
 #[test]
+fn one_terminal_talks_and_another_watches() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = Running::start(&mut dev(&directory, &[]));
+    let url = format!("ws://{}/ws", server.address("Web client"));
+    let watcher =
+        Running::start(&mut parlour(directory.path(), &["tail", "--room", "general", "--url", &url]));
+    watcher.line("connected as tail");
+    let said = directory.path().join("said");
+    std::fs::write(&said, "Hello, world!\n").expect("written");
+    let arguments = ["chat", "--room", "general", "--user", "Alice", "--url", &url];
+    let mut talker = parlour(directory.path(), &arguments);
+    let (code, _, err) = run(talker.stdin(std::fs::File::open(said).expect("opened")));
+    assert_eq!(code, 0, "{err}");
+    assert!(watcher.line("Alice: ").ends_with("Alice: Hello, world!"));
+}
+
+#[test]
 fn a_port_in_use_is_explained() {
     let directory = tempfile::tempdir().expect("a directory");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
