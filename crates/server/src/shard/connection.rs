@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use parlour_hub::Session;
+use parlour_hub::room::ring::text_bytes;
 use parlour_protocol::command::SetPresence;
 use parlour_protocol::event::Event;
 use parlour_protocol::{RoomName, Seq, UserId};
@@ -102,6 +103,26 @@ pub(super) struct Gate {
     pub(super) sent: Vec<(RoomName, Seq)>,
     /// Events that came live in between.
     pub(super) held: Vec<Arc<Event>>,
+    /// Text of the unread messages that were sent, in bytes.
+    pub(super) unread_bytes: usize,
+}
+
+/// Most text of unread messages that is sent on arrival, in bytes. More than a slow line takes at once
+/// would fill the outbox and end every connection of somebody who has got much mail.
+const UNREAD_BYTES: usize = 256 * 1024;
+
+impl Gate {
+    /// Returns the newest of a conversation's unread messages, as many as the budget allows.
+    pub(super) fn take_newest<'a>(&mut self, events: &'a [Arc<Event>]) -> &'a [Arc<Event>] {
+        let fits = |event: &&Arc<Event>| {
+            let bytes = self.unread_bytes + text_bytes(event);
+            let fits = bytes <= UNREAD_BYTES;
+            self.unread_bytes = if fits { bytes } else { self.unread_bytes };
+            fits
+        };
+        let count = events.iter().rev().take_while(fits).count();
+        &events[events.len() - count..]
+    }
 }
 
 impl Connection {

@@ -127,16 +127,19 @@ impl Shard {
         let Some(slot) = self.slot_of(to) else {
             return;
         };
-        for event in events {
-            self.send_event(slot, event);
-            self.read_by_sight(slot, event);
-        }
         let Some(gate) = self.connections[slot as usize].extra().gate.as_mut() else {
             return;
         };
-        gate.sent.push((room, upto));
+        let newest = gate.take_newest(events);
+        // What is left out altogether does not hold back what came live.
+        gate.sent.push((room, if newest.is_empty() { Seq(0) } else { upto }));
         gate.missing -= 1;
-        if gate.missing == 0 {
+        let is_last = gate.missing == 0;
+        for event in newest {
+            self.send_event(slot, event);
+            self.read_by_sight(slot, event);
+        }
+        if is_last {
             self.open_gate(slot);
         }
     }

@@ -166,6 +166,24 @@ async fn an_inbox_shows_the_newest_and_history_the_rest() {
     assert!(rooms.iter().any(|room| room["room"] == ROOM && room["with"] == "Alice"), "{rooms:?}");
 }
 
+/// Whoever gets much mail can still come online: all of it at once would be more than a slow line takes.
+#[tokio::test]
+async fn an_inbox_of_long_messages_is_cut_to_the_newest() {
+    let server = TestServer::start_with(|config| config.limits.rate_per_s = 0).await;
+    let (mut alice, mut carol) = (server.json("Alice").await, server.json("Carol").await);
+    for n in 1..=10 {
+        for from in [&mut alice, &mut carol] {
+            say(from, "Bob", &format!("{n} {}", "x".repeat(60_000))).await;
+        }
+    }
+    let mut bob = server.json("Bob").await;
+    for _ in 0..4 {
+        let event = bob.until("private").await;
+        assert!(event["payload"]["seq"].as_u64() > Some(6), "{:.80}", event.to_string());
+    }
+    assert_no_more(&mut alice, &mut bob, "Bob").await;
+}
+
 #[tokio::test]
 async fn a_conversation_does_not_exist_for_a_third_person() {
     let server = TestServer::start().await;
