@@ -43,6 +43,8 @@ pub(crate) async fn served_as_child() -> bool {
     let mut config = quick_config();
     config.data_dir = Some(directory.into());
     config.limits.rate_per_s = 0;
+    // Well within a test's patience: until it has passed, a room waits for the lost.
+    config.timeouts.grace = Duration::from_secs(1);
     config.timeouts.drain_notice = Duration::from_millis(notice.parse().expect("a number"));
     let log = config.log.clone();
     let server = Server::start(config).await.expect("the server starts");
