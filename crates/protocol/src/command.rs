@@ -5,6 +5,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+use crate::content::{Role, Settings};
 use crate::name::{RoomName, UserId};
 use crate::position::{Position, Seq};
 
@@ -51,7 +52,35 @@ pub enum Command {
     /// Asks for one's rooms and the open ones; answered by `rooms`.
     Rooms,
     /// Moves one's read cursor; answered by `ack`.
-    Read(Read),
+    Read(Cursor),
+    /// Moves one's cursor of what has arrived; answered by `ack`.
+    Delivered(Cursor),
+    /// Says up to 64 messages at once, all or none; answered by one `ack`.
+    Batch(Batch),
+    /// Replaces the text of one's own message; answered by `ack`.
+    Edit(Edit),
+    /// Erases a message; answered by `ack`.
+    Delete(Delete),
+    /// Adds or takes back a reaction; answered by `ack`.
+    React(React),
+    /// Pins or unpins a message; answered by `ack`.
+    Pin(Pin),
+    /// Asks where a message is stored; answered by `status`.
+    Status(StatusQuery),
+    /// Creates a room with an owner; answered by `ack`.
+    Create(Configure),
+    /// Changes a room's title, topic or privacy; answered by `ack`.
+    Configure(Configure),
+    /// Gives a user a role in a room, or takes it; answered by `ack`.
+    Role(SetRole),
+    /// Asks for a room's title, topic, roles and pins; answered by `info`.
+    Info(InRoom),
+    /// Asks for the next part of what was missed; answered by `page`.
+    More(InRoom),
+    /// Asks how far the members have got; answered by `receipts`.
+    Receipts(Cursor),
+    /// Looks for words in messages; answered by `found`.
+    Search(Search),
     /// Asks for a sign of life; answered by `pong`.
     Ping,
 }
@@ -78,6 +107,20 @@ impl Command {
             Self::History(_) => "history",
             Self::Rooms => "rooms",
             Self::Read(_) => "read",
+            Self::Delivered(_) => "delivered",
+            Self::Batch(_) => "batch",
+            Self::Edit(_) => "edit",
+            Self::Delete(_) => "delete",
+            Self::React(_) => "react",
+            Self::Pin(_) => "pin",
+            Self::Status(_) => "status",
+            Self::Create(_) => "create",
+            Self::Configure(_) => "configure",
+            Self::Role(_) => "role",
+            Self::Info(_) => "info",
+            Self::More(_) => "more",
+            Self::Receipts(_) => "receipts",
+            Self::Search(_) => "search",
             Self::Ping => "ping",
         }
     }
@@ -141,6 +184,12 @@ pub struct Publish {
     /// The client's id of this message, 1 to 64 bytes: the same `cid` is stored once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cid: Option<CompactString>,
+    /// The message that this one answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Seq>,
+    /// Users who are meant, at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserId>,
 }
 
 /// Payload of `private`.
@@ -154,6 +203,12 @@ pub struct Private {
     /// The client's id of this message, 1 to 64 bytes: the same `cid` is stored once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cid: Option<CompactString>,
+    /// The message that this one answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Seq>,
+    /// Users who are meant, at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserId>,
 }
 
 /// Payload of `typing`.
@@ -199,19 +254,168 @@ pub struct HistoryQuery {
     /// Messages newer than this one, oldest page first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Seq>,
-    /// Most messages in the page: 1 to 500, 50 unless told.
+    /// Only the messages of the thread that begins with this one. Excludes `before`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<Seq>,
+    /// Most events in the page: 1 to 500, 50 unless told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 
-/// Payload of `read`.
+/// Payload of `read`, `delivered` and `receipts`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Read {
+pub struct Cursor {
     /// The room, or a private conversation of one's own.
     pub room: RoomName,
-    /// The last message that was read.
+    /// The last event that was read, has arrived, or is asked about.
     pub seq: Seq,
+}
+
+/// Payload of `batch`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// The room, which the connection must have joined.
+    pub room: RoomName,
+    /// 1 to 64 messages, which get consecutive numbers.
+    pub messages: Vec<Draft>,
+}
+
+/// One message of a [`Batch`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    /// What is said: not empty, without U+0000.
+    pub text: Arc<str>,
+    /// The client's id of this message, 1 to 64 bytes: the same `cid` is stored once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<CompactString>,
+    /// The message that this one answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Seq>,
+    /// Users who are meant, at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserId>,
+}
+
+/// Payload of `edit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    /// The room or private conversation.
+    pub room: RoomName,
+    /// The message to change.
+    pub target: Seq,
+    /// Its new text: not empty, without U+0000.
+    pub text: Arc<str>,
+    /// The client's id of this change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<CompactString>,
+    /// Users who are meant now, at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserId>,
+}
+
+/// Payload of `delete`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delete {
+    /// The room or private conversation.
+    pub room: RoomName,
+    /// The message to erase.
+    pub target: Seq,
+    /// The client's id of this change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<CompactString>,
+}
+
+/// Payload of `react`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct React {
+    /// The room or private conversation.
+    pub room: RoomName,
+    /// The message.
+    pub target: Seq,
+    /// The reaction: 1 to 32 bytes without spaces and control characters.
+    pub emoji: CompactString,
+    /// Whether it is added or taken back.
+    pub active: bool,
+    /// The client's id of this change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<CompactString>,
+}
+
+/// Payload of `pin`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// The room.
+    pub room: RoomName,
+    /// The message.
+    pub target: Seq,
+    /// Whether it is pinned or unpinned.
+    pub active: bool,
+    /// The client's id of this change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<CompactString>,
+}
+
+/// Payload of `status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusQuery {
+    /// The room or private conversation.
+    pub room: RoomName,
+    /// One's own id of a message.
+    pub cid: CompactString,
+}
+
+/// Payload of `create` and `configure`; what is absent stays as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Configure {
+    /// The room.
+    pub room: RoomName,
+    /// What changes.
+    #[serde(flatten)]
+    pub settings: Settings,
+    /// The client's id of this change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<CompactString>,
+}
+
+/// Payload of `role`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetRole {
+    /// The room.
+    pub room: RoomName,
+    /// Whose role.
+    pub user: UserId,
+    /// The role; absent: none any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// The client's id of this change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<CompactString>,
+}
+
+/// Payload of `search`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// Words that must all occur, 1 to 256 bytes.
+    pub query: CompactString,
+    /// Only in this room; otherwise in all that the user may read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomName>,
+    /// Where the page before ended: `found.next`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<CompactString>,
+    /// Most messages in the page: 1 to 100, 20 unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
 }
 
 impl SetPresence {

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use crate::command::RequestId;
+
 /// Declares [`ErrorCode`] and everything that is known of each row.
 macro_rules! error_table {
     ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $word:literal, $retry:ident, $http:literal, $close:expr;)+) => {
@@ -95,6 +97,8 @@ error_table! {
     LimitExceeded = 113, "limit_exceeded", never, 429, None;
     /// Too many commands; wait for retry_after_ms.
     RateLimited = 114, "rate_limited", later, 429, None;
+    /// The room exists already.
+    Exists = 115, "exists", never, 409, None;
 
     // The server's side (200-): the command was not carried out.
     /// The store does not answer; nothing was stored.
@@ -190,6 +194,8 @@ pub struct Refusal {
     pub message: Cow<'static, str>,
     /// When a retry may succeed, in milliseconds.
     pub retry_after_ms: Option<u32>,
+    /// The earlier request whose failure this one shares: repeat both, in their order.
+    pub blocked_by: Option<RequestId>,
 }
 
 impl Refusal {
@@ -208,7 +214,7 @@ impl Refusal {
 
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
-        Self { code, message: Cow::Borrowed(code.text()), retry_after_ms: None }
+        Self { code, message: Cow::Borrowed(code.text()), retry_after_ms: None, blocked_by: None }
     }
 }
 

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::command::RequestId;
+use crate::content::{
+    Content, Details, NewText, PinChange, Reaction, Role, RoleChange, Settings, Target, Text,
+};
 use crate::error::Refusal;
 use crate::name::{RoomName, UserId};
 use crate::position::{Epoch, Seq};
@@ -17,6 +20,52 @@ pub struct Reply {
     pub id: Option<RequestId>,
     /// What is said.
     pub event: Event,
+}
+
+/// Who says what where: all of an entry but its content.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    /// The room or conversation.
+    pub room: RoomName,
+    /// Its number in the room.
+    pub seq: Seq,
+    /// Who did it.
+    pub sender: UserId,
+    /// When it was stored: milliseconds since the Unix epoch.
+    pub ts: i64,
+    /// The sender's id of the entry.
+    pub cid: Option<CompactString>,
+}
+
+impl Header {
+    /// Makes the event of an entry of the log.
+    #[must_use]
+    pub fn event(self, content: Content) -> Event {
+        match content {
+            Content::Message(text) => self.message(text),
+            Content::Edit(what) => Event::Edited(self.change(what)),
+            Content::Delete(what) => Event::Deleted(self.change(what)),
+            Content::Reaction(what) => Event::Reacted(self.change(what)),
+            Content::Pin(what) => Event::Pinned(self.change(what)),
+            Content::Settings(what) => Event::RoomChanged(self.change(what)),
+            Content::Role(what) => Event::RoleChanged(self.change(what)),
+        }
+    }
+
+    fn message(self, Text { text, details }: Text) -> Event {
+        let Self { room, seq, sender, ts, cid } = self;
+        match room.peer_of(&sender) {
+            Some(to) => {
+                Event::Private(PrivateMessage { room, seq, from: sender, to, text, ts, cid, details })
+            }
+            None => Event::Message(Message { room, seq, sender, text, ts, cid, details }),
+        }
+    }
+
+    fn change<T>(self, what: T) -> Change<T> {
+        let Self { room, seq, sender, ts, cid } = self;
+        Change { room, seq, sender, ts, cid, what }
+    }
 }
 
 impl From<Event> for Reply {
@@ -47,7 +96,21 @@ pub enum Event {
     /// Somebody's presence changed.
     Presence(PresenceNotice),
     /// Somebody has read a room up to a message.
-    Read(ReadNotice),
+    Read(CursorNotice),
+    /// Messages of a room have arrived at somebody up to this one.
+    Delivered(CursorNotice),
+    /// A message got another text.
+    Edited(Change<NewText>),
+    /// A message was erased.
+    Deleted(Change<Target>),
+    /// Somebody reacted to a message, or took that back.
+    Reacted(Change<Reaction>),
+    /// A message was pinned or unpinned.
+    Pinned(Change<PinChange>),
+    /// The room's title, topic or privacy changed.
+    RoomChanged(Change<Settings>),
+    /// A user got a role, or lost it.
+    RoleChanged(Change<RoleChange>),
     /// A command was carried out.
     Ack(Ack),
     /// Answer to `members`.
@@ -58,6 +121,18 @@ pub enum Event {
     Rooms(Vec<RoomSummary>),
     /// Answer to `ping`.
     Pong(Pong),
+    /// Answer to `more`.
+    Page(ReplayPage),
+    /// Answer to `status`.
+    Status(MessageStatus),
+    /// Answer to `info`.
+    Info(Box<RoomInfo>),
+    /// Answer to `receipts`.
+    Receipts(Receipts),
+    /// Answer to `search`.
+    Found(Box<Found>),
+    /// What a user said is no longer kept: forget it.
+    Erased(Erased),
     /// A command was refused, or the connection is about to end.
     Error(Refusal),
     /// The client's copy of a room can no longer be continued: fetch it anew.
@@ -81,15 +156,44 @@ impl Event {
             Self::Typing(_) => "typing",
             Self::Presence(_) => "presence",
             Self::Read(_) => "read",
+            Self::Delivered(_) => "delivered",
+            Self::Edited(_) => "edited",
+            Self::Deleted(_) => "deleted",
+            Self::Reacted(_) => "reacted",
+            Self::Pinned(_) => "pinned",
+            Self::RoomChanged(_) => "room_changed",
+            Self::RoleChanged(_) => "role_changed",
             Self::Ack(_) => "ack",
             Self::Members(_) => "members",
             Self::History(_) => "history",
             Self::Rooms(_) => "rooms",
             Self::Pong(_) => "pong",
+            Self::Page(_) => "page",
+            Self::Status(_) => "status",
+            Self::Info(_) => "info",
+            Self::Receipts(_) => "receipts",
+            Self::Found(_) => "found",
+            Self::Erased(_) => "erased",
             Self::Error(_) => "error",
             Self::Resync(_) => "resync",
             Self::GoAway(_) => "goaway",
         }
+    }
+
+    /// Returns the number of an entry of a room's log; `None` for what is not kept.
+    #[must_use]
+    pub fn seq(&self) -> Option<Seq> {
+        Some(match self {
+            Self::Message(message) => message.seq,
+            Self::Private(message) => message.seq,
+            Self::Edited(change) => change.seq,
+            Self::Deleted(change) => change.seq,
+            Self::Reacted(change) => change.seq,
+            Self::Pinned(change) => change.seq,
+            Self::RoomChanged(change) => change.seq,
+            Self::RoleChanged(change) => change.seq,
+            _ => return None,
+        })
     }
 }
 
@@ -150,8 +254,11 @@ pub struct Joined {
     pub head: Seq,
     /// The oldest message that is still kept, less one.
     pub floor: Seq,
-    /// How many messages follow at once: all up to `head`.
+    /// How many events follow at once.
     pub replayed: u32,
+    /// How many more were missed: ask for them with `more`; live events wait for that.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub behind: u64,
     /// With `since`: whether all that came after it follows. Without: true.
     pub recovered: bool,
     /// Why not, where `recovered` is false.
@@ -163,6 +270,24 @@ pub struct Joined {
     pub member_count: u32,
     /// Who is here, at most 500.
     pub members: Vec<Member>,
+    /// How far the members have got, at most 500 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<Receipt>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// How far one member has got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The member.
+    pub user: UserId,
+    /// The last event that was read.
+    pub read: Seq,
+    /// The last event that has arrived.
+    pub delivered: Seq,
 }
 
 /// Why a resume is not exact.
@@ -175,8 +300,6 @@ pub enum Unrecovered {
     Epoch,
     /// The client is ahead of the room.
     Ahead,
-    /// More than 500 messages were missed: page through `history` from `since`.
-    TooFar,
     /// The user may no longer read the room.
     Access,
 }
@@ -204,6 +327,35 @@ pub struct Message {
     /// The sender's id of the message, if it gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cid: Option<CompactString>,
+    /// Relations, and what became of it.
+    #[serde(flatten, deserialize_with = "details", skip_serializing_if = "Option::is_none")]
+    pub details: Option<Box<Details>>,
+}
+
+/// An entry of a room's log that changes something: payload of `edited`, `deleted`, `reacted`,
+/// `pinned`, `room_changed` and `role_changed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change<T> {
+    /// The room or conversation.
+    pub room: RoomName,
+    /// Its number in the room.
+    pub seq: Seq,
+    /// Who did it; set by the server.
+    pub sender: UserId,
+    /// When it was stored: milliseconds since the Unix epoch, never going back within a room.
+    pub ts: i64,
+    /// The sender's id of the change, if it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<CompactString>,
+    /// What changed.
+    #[serde(flatten)]
+    pub what: T,
+}
+
+/// Reads what a message may have beside its text; serde alone would find empty details in every one.
+fn details<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<Details>>, D::Error> {
+    let details = Details::deserialize(from)?;
+    Ok((details != Details::default()).then(|| Box::new(details)))
 }
 
 /// Payload of `member_joined` and `member_left`.
@@ -235,6 +387,9 @@ pub struct PrivateMessage {
     /// The sender's id of the message, if it gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cid: Option<CompactString>,
+    /// Relations, and what became of it.
+    #[serde(flatten, deserialize_with = "details", skip_serializing_if = "Option::is_none")]
+    pub details: Option<Box<Details>>,
 }
 
 /// Payload of `typing`.
@@ -284,15 +439,21 @@ pub struct PresenceNotice {
     pub member: Member,
 }
 
-/// Payload of `read`.
+/// Payload of `read` and `delivered`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReadNotice {
+pub struct CursorNotice {
     /// The room.
     pub room: RoomName,
     /// Who.
     pub user: UserId,
     /// Up to which message.
     pub seq: Seq,
+    /// How many members have got that far.
+    #[serde(default)]
+    pub count: u32,
+    /// Of how many.
+    #[serde(default)]
+    pub of: u32,
 }
 
 /// Payload of `ack`. For `publish` and `private` it names the stored message; for `presence` and
@@ -317,6 +478,9 @@ pub struct Stored {
     pub ts: i64,
     /// Whether an earlier request with the same `cid` had stored it already.
     pub dup: bool,
+    /// For `batch`: how many messages there are, with consecutive numbers from `seq` on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
 }
 
 /// Payload of `members`.
@@ -330,8 +494,8 @@ pub struct MemberList {
     pub members: Vec<Member>,
 }
 
-/// Payload of `history`: a page without holes, oldest message first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Payload of `history`: a page without holes, oldest event first.
+#[derive(Debug, Clone, PartialEq)]
 pub struct HistoryPage {
     /// The room.
     pub room: RoomName,
@@ -341,8 +505,8 @@ pub struct HistoryPage {
     pub head: Seq,
     /// The oldest message that is still kept, less one.
     pub floor: Seq,
-    /// The messages.
-    pub messages: Vec<Message>,
+    /// Entries of the log, each as it was told live; messages as they are now.
+    pub events: Vec<Event>,
     /// Whether the room has more in the direction of the query.
     pub more: bool,
 }
@@ -356,6 +520,12 @@ pub struct RoomSummary {
     pub member_count: u32,
     /// Whether this connection is in it.
     pub joined: bool,
+    /// Messages of others after one's read cursor.
+    #[serde(default)]
+    pub unread: u32,
+    /// What people see as its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<CompactString>,
     /// For a private conversation: the other user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with: Option<UserId>,
@@ -366,6 +536,103 @@ pub struct RoomSummary {
 pub struct Pong {
     /// The server's clock: milliseconds since the Unix epoch.
     pub server_time_ms: i64,
+}
+
+/// Payload of `page`: as many events follow as it says, then live ones if nothing is left behind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplayPage {
+    /// The room.
+    pub room: RoomName,
+    /// How many events follow.
+    pub replayed: u32,
+    /// How many are left then.
+    pub behind: u64,
+}
+
+/// Payload of `status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MessageStatus {
+    /// The room or conversation.
+    pub room: RoomName,
+    /// The client's id of the message.
+    pub cid: CompactString,
+    /// Where it is stored; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Stored>,
+}
+
+/// Payload of `info`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoomInfo {
+    /// The room.
+    pub room: RoomName,
+    /// Title, topic and privacy, as far as they are set.
+    #[serde(flatten)]
+    pub settings: Settings,
+    /// Users with a role, at most 500.
+    pub roles: Vec<RoleHolder>,
+    /// Numbers of pinned messages, in the order of their pinning.
+    pub pins: Vec<Seq>,
+}
+
+/// One user of [`RoomInfo::roles`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleHolder {
+    /// The user.
+    pub user: UserId,
+    /// The role.
+    pub role: Role,
+}
+
+/// Payload of `receipts`: how many members have got as far as `seq`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Receipts {
+    /// The room.
+    pub room: RoomName,
+    /// The event that was asked about.
+    pub seq: Seq,
+    /// How many have read it.
+    pub read: u32,
+    /// At how many it has arrived.
+    pub delivered: u32,
+    /// Of how many.
+    pub of: u32,
+    /// Their cursors, at most 500.
+    pub receipts: Vec<Receipt>,
+}
+
+/// Payload of `found`, newest message first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// The messages.
+    pub hits: Vec<Hit>,
+    /// `before` of the next page; absent: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<CompactString>,
+}
+
+/// A message that was looked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hit {
+    /// The room or conversation.
+    pub room: RoomName,
+    /// Its number there.
+    pub seq: Seq,
+    /// Who said it.
+    pub sender: UserId,
+    /// When it was stored: milliseconds since the Unix epoch.
+    pub ts: i64,
+    /// The part of the text around the words, each of which stands between U+E000 and U+E001.
+    pub snippet: CompactString,
+}
+
+/// Payload of `erased`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Erased {
+    /// The room.
+    pub room: RoomName,
+    /// Whose entries are empty now.
+    pub user: UserId,
 }
 
 /// Payload of `resync`.

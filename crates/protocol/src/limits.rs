@@ -14,8 +14,30 @@ pub const PRESENCE_TEXT_BYTES: usize = 140;
 pub const HISTORY_MESSAGES: u32 = 500;
 /// Messages that an answer to `history` holds unless `limit` says otherwise.
 pub const HISTORY_DEFAULT: u32 = 50;
-/// Most events that a resume replays before it answers `too_far`.
+/// Most events that a resume replays at once; the rest comes in pages on demand.
 pub const RESUME_EVENTS: u64 = 500;
+/// Most messages in one `batch`.
+pub const BATCH_MESSAGES: usize = 64;
+/// Most users whom a message may mention.
+pub const MENTIONS: usize = 50;
+/// Longest reaction, in bytes.
+pub const EMOJI_BYTES: usize = 32;
+/// Most different reactions to one message.
+pub const EMOJI_PER_MESSAGE: usize = 50;
+/// Most users listed with a reaction; the count is always exact.
+pub const REACTION_USERS: usize = 20;
+/// Most pinned messages of a room.
+pub const PINS: usize = 50;
+/// Longest title of a room, in bytes.
+pub const TITLE_BYTES: usize = 128;
+/// Longest topic of a room, in bytes.
+pub const TOPIC_BYTES: usize = 1_024;
+/// Longest search query, in bytes.
+pub const QUERY_BYTES: usize = 256;
+/// Most messages in one answer to `search`.
+pub const SEARCH_HITS: u32 = 100;
+/// Messages that an answer to `search` holds unless `limit` says otherwise.
+pub const SEARCH_DEFAULT: u32 = 20;
 /// Most rooms that one connection may be in.
 pub const ROOMS_PER_CONNECTION: usize = 512;
 /// Most members listed in one answer; the count is always exact.

@@ -7,7 +7,9 @@
 mod layout;
 mod wire;
 
-use layout::{command_number, event_number, get_command, get_event, next_message, put_command, put_event};
+use layout::{
+    command_number, event_number, get_command, get_event, is_entry, next_message, put_command, put_event,
+};
 use wire::{Reader, Wire, refuse};
 
 use super::check::complete;
@@ -83,7 +85,7 @@ fn command(number: u8, mut message: Reader<'_>) -> Decoded {
         Err(refusal) => return Err(Misunderstood { id: None, refusal }),
     };
     let command = get_command(number, &mut message).unwrap_or_else(|| {
-        let rule = format!("there is no command of number {number:#04x}; they are 0x01 to 0x0c");
+        let rule = format!("there is no command of number {number:#04x}; they are 0x01 to 0x1a");
         Err(Refusal::because(ErrorCode::UnknownCommand, rule))
     });
     match command.and_then(|command| message.end().map(|()| command)) {
@@ -97,6 +99,23 @@ fn event(number: u8, mut message: Reader<'_>) -> Result<Reply, EventError> {
     let event = get_event(number, &mut message).ok_or(EventError::Unknown)?;
     // What a newer server appends to a payload is not read.
     event.map(|event| Reply { id, event }).map_err(EventError::Fields)
+}
+
+/// An entry of a page: a message of its own, as it was told live.
+impl Wire for Event {
+    fn put(&self, out: &mut Vec<u8>) {
+        message(event_number(self), None, out, |out| put_event(self, out));
+    }
+
+    fn get(from: &mut Reader<'_>) -> Result<Self, Refusal> {
+        let (number, mut message) = next_message(from)?;
+        // Nothing else is read, so a hostile page cannot nest pages without end.
+        if !is_entry(number) {
+            return Err(refuse("a page holds entries of a room's log"));
+        }
+        request_id(&mut message)?;
+        get_event(number, &mut message).unwrap_or_else(|| Err(refuse("there is no such event")))
+    }
 }
 
 fn request_id(message: &mut Reader<'_>) -> Result<Option<RequestId>, Refusal> {

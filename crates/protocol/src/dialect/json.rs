@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Context, Decoded, Dialect, EventError, Misunderstood, Payload};
 use crate::command::{Command, Request, RequestId};
 use crate::error::{ErrorCode, Refusal};
-use crate::event::{Event, Message, Reply, RoomSummary};
+use crate::event::{Event, HistoryPage, Message, Reply, RoomSummary};
 
 /// One message per frame.
 #[derive(Debug, Clone, Copy)]
@@ -76,8 +76,22 @@ pub fn encode_request(request: &Request, out: &mut Vec<u8>) {
         Command::Typing(payload) => message(name, id, payload, out),
         Command::Presence(payload) => message(name, id, payload, out),
         Command::History(payload) => message(name, id, payload, out),
-        Command::Read(payload) => message(name, id, payload, out),
-        Command::Leave(payload) | Command::Members(payload) => message(name, id, payload, out),
+        Command::Batch(payload) => message(name, id, payload, out),
+        Command::Edit(payload) => message(name, id, payload, out),
+        Command::Delete(payload) => message(name, id, payload, out),
+        Command::React(payload) => message(name, id, payload, out),
+        Command::Pin(payload) => message(name, id, payload, out),
+        Command::Status(payload) => message(name, id, payload, out),
+        Command::Role(payload) => message(name, id, payload, out),
+        Command::Search(payload) => message(name, id, payload, out),
+        Command::Create(payload) | Command::Configure(payload) => message(name, id, payload, out),
+        Command::Read(payload) | Command::Delivered(payload) | Command::Receipts(payload) => {
+            message(name, id, payload, out);
+        }
+        Command::Leave(payload)
+        | Command::Members(payload)
+        | Command::Info(payload)
+        | Command::More(payload) => message(name, id, payload, out),
         Command::Rooms | Command::Ping => {
             head(name, id, out);
             out.push(b'}');
@@ -108,7 +122,14 @@ fn not_text() -> Misunderstood {
 fn encode(event: &Event, id: Option<&RequestId>, out: &mut Vec<u8>) {
     let name = event.name();
     match event {
-        Event::Message(payload) => said(id, payload, out),
+        Event::Message(payload) if payload.details.is_none() => said(id, payload, out),
+        Event::Message(payload) => message(name, id, payload, out),
+        Event::Edited(payload) => message(name, id, payload, out),
+        Event::Deleted(payload) => message(name, id, payload, out),
+        Event::Reacted(payload) => message(name, id, payload, out),
+        Event::Pinned(payload) => message(name, id, payload, out),
+        Event::RoomChanged(payload) => message(name, id, payload, out),
+        Event::RoleChanged(payload) => message(name, id, payload, out),
         Event::Welcome(payload) => message(name, id, payload, out),
         Event::Joined(payload) => message(name, id, payload, out),
         Event::Left(payload) => message(name, id, payload, out),
@@ -116,12 +137,18 @@ fn encode(event: &Event, id: Option<&RequestId>, out: &mut Vec<u8>) {
         Event::Private(payload) => message(name, id, payload, out),
         Event::Typing(payload) => message(name, id, payload, out),
         Event::Presence(payload) => message(name, id, payload, out),
-        Event::Read(payload) => message(name, id, payload, out),
+        Event::Read(payload) | Event::Delivered(payload) => message(name, id, payload, out),
         Event::Ack(payload) => message(name, id, payload, out),
         Event::Members(payload) => message(name, id, payload, out),
-        Event::History(payload) => message(name, id, payload, out),
+        Event::History(page) => history(id, page, out),
         Event::Rooms(rooms) => message(name, id, &Rooms { rooms }, out),
         Event::Pong(payload) => message(name, id, payload, out),
+        Event::Page(payload) => message(name, id, payload, out),
+        Event::Status(payload) => message(name, id, payload, out),
+        Event::Info(payload) => message(name, id, payload, out),
+        Event::Receipts(payload) => message(name, id, payload, out),
+        Event::Found(payload) => message(name, id, payload, out),
+        Event::Erased(payload) => message(name, id, payload, out),
         Event::Resync(payload) => message(name, id, payload, out),
         Event::GoAway(payload) => message(name, id, payload, out),
         Event::Error(refusal) => write(&Error::new(id, refusal), out),
@@ -152,6 +179,29 @@ fn said(id: Option<&RequestId>, said: &Message, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"cid\":");
         string(cid, out);
     }
+    out.extend_from_slice(b"}}");
+}
+
+/// Writes a page, whose events are spelled as they were live.
+fn history(id: Option<&RequestId>, page: &HistoryPage, out: &mut Vec<u8>) {
+    head("history", id, out);
+    out.extend_from_slice(b",\"payload\":{\"room\":");
+    string(page.room.as_str(), out);
+    out.extend_from_slice(b",\"epoch\":");
+    write(&page.epoch, out);
+    out.extend_from_slice(b",\"head\":");
+    write(&page.head, out);
+    out.extend_from_slice(b",\"floor\":");
+    write(&page.floor, out);
+    out.extend_from_slice(b",\"events\":[");
+    for (index, event) in page.events.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        encode(event, None, out);
+    }
+    out.extend_from_slice(b"],\"more\":");
+    write(&page.more, out);
     out.extend_from_slice(b"}}");
 }
 
@@ -197,6 +247,8 @@ struct Error<'a> {
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked_by: Option<&'a RequestId>,
 }
 
 impl<'a> Error<'a> {
@@ -208,6 +260,7 @@ impl<'a> Error<'a> {
             message: &refusal.message,
             retryable: refusal.code.is_retryable(),
             retry_after_ms: refusal.retry_after_ms,
+            blocked_by: refusal.blocked_by.as_ref(),
         }
     }
 }

@@ -4,20 +4,23 @@
 
 use super::wire::{Reader, Wire, put_text, refuse};
 use crate::command::{
-    Command, Hello, HistoryQuery, InRoom, Join, Private, Publish, Read, Resume, SetPresence, Typing,
+    Batch, Command, Configure, Cursor, Delete, Draft, Edit, Hello, HistoryQuery, InRoom, Join, Pin, Private,
+    Publish, React, RequestId, Resume, Search, SetPresence, SetRole, StatusQuery, Typing,
 };
+use crate::content::{Details, NewText, PinChange, Reaction, RoleChange, Settings, Tally, Target};
 use crate::dialect::check::bad_field;
 use crate::error::{ErrorCode, Refusal};
 use crate::event::{
-    Ack, Event, GoAway, HistoryPage, Joined, Left, Limits, Member, MemberList, Membership, Message, Pong,
-    PresenceNotice, PrivateMessage, ReadNotice, Resync, RoomSummary, Stored, TypingNotice, Welcome, Window,
+    Ack, Change, CursorNotice, Erased, Event, Found, GoAway, HistoryPage, Hit, Joined, Left, Limits, Member,
+    MemberList, Membership, Message, MessageStatus, Pong, PresenceNotice, PrivateMessage, Receipt, Receipts,
+    ReplayPage, Resync, RoleHolder, RoomInfo, RoomSummary, Stored, TypingNotice, Welcome, Window,
 };
 use crate::position::Position;
 
 /// Structs are their fields, one after the other.
 macro_rules! fields_in_order {
-    ($($name:ident { $($field:ident),+ })+) => {$(
-        impl Wire for $name {
+    ($($name:ident $(<$of:ident>)? { $($field:ident),+ })+) => {$(
+        impl$(<$of: Wire>)? Wire for $name$(<$of>)? {
             fn put(&self, out: &mut Vec<u8>) {
                 $(self.$field.put(out);)+
             }
@@ -35,31 +38,60 @@ fields_in_order! {
     Hello { token, user, resume }
     Join { room, since, history }
     InRoom { room }
-    Publish { room, text, cid }
-    Private { to, text, cid }
+    Publish { room, text, cid, reply_to, mentions }
+    Private { to, text, cid, reply_to, mentions }
     Typing { room, active }
     SetPresence { status, text }
-    HistoryQuery { room, before, after, limit }
-    Read { room, seq }
+    HistoryQuery { room, before, after, thread, limit }
+    Cursor { room, seq }
+    Batch { room, messages }
+    Draft { text, cid, reply_to, mentions }
+    Edit { room, target, text, cid, mentions }
+    Delete { room, target, cid }
+    React { room, target, emoji, active, cid }
+    Pin { room, target, active, cid }
+    StatusQuery { room, cid }
+    Configure { room, settings, cid }
+    SetRole { room, user, role, cid }
+    Search { query, room, before, limit }
+
+    Details { reply_to, thread, mentions, edited, deleted, reactions }
+    Tally { emoji, count, users }
+    NewText { target, text, mentions }
+    Target { target }
+    Reaction { target, emoji, active, count }
+    PinChange { target, active }
+    Settings { title, topic, private }
+    RoleChange { user, role }
 
     Welcome { session, user, server_time_ms, heartbeat_ms, limits, reconnect, dev, resuming }
     Limits { message_bytes, rooms, rate_per_s, burst, history }
     Window { min_ms, max_ms }
-    Joined { room, epoch, head, floor, replayed, recovered, reason, durable, member_count, members }
+    Joined { room, epoch, head, floor, replayed, behind, recovered, reason, durable, member_count, members, receipts }
+    Receipt { user, read, delivered }
     Member { user, status, text, last_active_ms }
     Left { room }
-    Message { room, seq, sender, text, ts, cid }
+    Message { room, seq, sender, text, ts, cid, details }
+    Change<T> { room, seq, sender, ts, cid, what }
     Membership { room, user, member_count }
-    PrivateMessage { room, seq, from, to, text, ts, cid }
+    PrivateMessage { room, seq, from, to, text, ts, cid, details }
     TypingNotice { room, user, active }
     PresenceNotice { room, member }
-    ReadNotice { room, user, seq }
+    CursorNotice { room, user, seq, count, of }
     Ack { stored }
-    Stored { room, epoch, seq, ts, dup }
+    Stored { room, epoch, seq, ts, dup, count }
     MemberList { room, member_count, members }
-    HistoryPage { room, epoch, head, floor, messages, more }
-    RoomSummary { room, member_count, joined, with }
+    HistoryPage { room, epoch, head, floor, events, more }
+    RoomSummary { room, member_count, joined, unread, title, with }
     Pong { server_time_ms }
+    ReplayPage { room, replayed, behind }
+    MessageStatus { room, cid, stored }
+    RoomInfo { room, settings, roles, pins }
+    RoleHolder { user, role }
+    Receipts { room, seq, read, delivered, of, receipts }
+    Found { hits, next }
+    Hit { room, seq, sender, ts, snippet }
+    Erased { room, user }
     Resync { room, reason, epoch, head, floor }
     GoAway { reason, reconnect }
 }
@@ -105,6 +137,20 @@ numbers! { Command, command_number, put_command, get_command {
     0x08 = Members,
     0x09 = History,
     0x0b = Read,
+    0x0d = Batch,
+    0x0e = Edit,
+    0x0f = Delete,
+    0x10 = React,
+    0x11 = Pin,
+    0x12 = Delivered,
+    0x13 = Status,
+    0x14 = Create,
+    0x15 = Configure,
+    0x16 = Role,
+    0x17 = Info,
+    0x18 = More,
+    0x19 = Receipts,
+    0x1a = Search,
     ;
     0x0a = Rooms,
     0x0c = Ping,
@@ -129,8 +175,26 @@ numbers! { Event, event_number, put_event, get_event {
     0x50 = Error,
     0x51 = Resync,
     0x52 = GoAway,
+    0x53 = Edited,
+    0x54 = Deleted,
+    0x55 = Reacted,
+    0x56 = Pinned,
+    0x57 = RoomChanged,
+    0x58 = RoleChanged,
+    0x59 = Delivered,
+    0x5a = Page,
+    0x5b = Status,
+    0x5c = Info,
+    0x5d = Receipts,
+    0x5e = Found,
+    0x5f = Erased,
     ;
 } }
+
+/// Whether an event of this number is an entry of a room's log ([`Event::seq`]).
+pub(super) fn is_entry(number: u8) -> bool {
+    matches!(number, 0x44 | 0x47 | 0x53..=0x58)
+}
 
 impl Wire for Refusal {
     fn put(&self, out: &mut Vec<u8>) {
@@ -138,15 +202,23 @@ impl Wire for Refusal {
         self.code.is_retryable().put(out);
         self.retry_after_ms.put(out);
         put_text(&self.message, out);
+        let blocked_by = match self.blocked_by {
+            Some(RequestId::Number(id)) => u32::try_from(id).unwrap_or_default(),
+            Some(RequestId::Text(_)) | None => 0,
+        };
+        blocked_by.put(out);
     }
 
     fn get(from: &mut Reader<'_>) -> Result<Self, Refusal> {
         let (number, is_retryable) = (u16::get(from)?, bool::get(from)?);
         let retry_after_ms = Wire::get(from)?;
         let message = compact_str::CompactString::get(from)?.into_string().into();
+        let blocked_by = u32::get(from)?;
+        let blocked_by = (blocked_by != 0).then_some(RequestId::Number(blocked_by.into()));
         // A row that only a newer table has: what counts is whether a retry makes sense.
         let unknown = if is_retryable { ErrorCode::Internal } else { ErrorCode::BadRequest };
-        Ok(Self { code: ErrorCode::from_number(number).unwrap_or(unknown), message, retry_after_ms })
+        let code = ErrorCode::from_number(number).unwrap_or(unknown);
+        Ok(Self { code, message, retry_after_ms, blocked_by })
     }
 }
 

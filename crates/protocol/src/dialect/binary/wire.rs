@@ -5,6 +5,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 
 use crate::command::Availability;
+use crate::content::Role;
 use crate::dialect::check::bad_name;
 use crate::error::{ErrorCode, Refusal};
 use crate::event::{Status, Unrecovered};
@@ -114,7 +115,8 @@ macro_rules! choices {
 choices! {
     Availability { 0 = Online, 1 = Away } "must be 0 or 1"
     Status { 0 = Online, 1 = Away, 2 = Offline } "must be 0 to 2"
-    Unrecovered { 0 = Expired, 1 = Epoch, 2 = Ahead, 3 = TooFar, 4 = Access } "must be 0 to 4"
+    Unrecovered { 0 = Expired, 1 = Epoch, 2 = Ahead, 3 = Access } "must be 0 to 3"
+    Role { 0 = Member, 1 = Moderator, 2 = Owner } "must be 0 to 2"
 }
 
 impl Wire for bool {

@@ -7,21 +7,46 @@ use serde_json::value::RawValue;
 
 use super::object::{Field, Object};
 use crate::command::{
-    Availability, Command, Hello, HistoryQuery, InRoom, Join, Private, Publish, Read, Resume, SetPresence,
-    Typing,
+    Availability, Batch, Command, Configure, Cursor, Delete, Draft, Edit, Hello, HistoryQuery, InRoom, Join,
+    Pin, Private, Publish, React, Resume, Search, SetPresence, SetRole, StatusQuery, Typing,
 };
+use crate::content::{Role, Settings};
 use crate::dialect::check::{bad_field, complete, unknown_command};
 use crate::dialect::{Decoded, Misunderstood};
 use crate::error::{ErrorCode, Refusal};
-use crate::limits::ROOMS_PER_CONNECTION;
+use crate::limits::{BATCH_MESSAGES, ROOMS_PER_CONNECTION};
 
 /// Nesting that no command needs; deeper input is refused as [`ErrorCode::InvalidJson`].
 const DEPTH: usize = 64;
 
 /// Names of all commands.
-const NAMES: [&str; 12] = [
-    "hello", "join", "leave", "publish", "private", "typing", "presence", "members", "history", "rooms",
-    "read", "ping",
+const NAMES: [&str; 26] = [
+    "hello",
+    "join",
+    "leave",
+    "publish",
+    "private",
+    "typing",
+    "presence",
+    "members",
+    "history",
+    "rooms",
+    "read",
+    "ping",
+    "batch",
+    "edit",
+    "delete",
+    "react",
+    "pin",
+    "delivered",
+    "status",
+    "create",
+    "configure",
+    "role",
+    "info",
+    "more",
+    "receipts",
+    "search",
 ];
 
 /// Reads one command.
@@ -100,7 +125,21 @@ fn command(frame: &Object<'_, 3>) -> Result<Command, Refusal> {
         "members" => Command::Members(in_room(&payload)?),
         "history" => Command::History(history(&payload)?),
         "rooms" => Object::within(&payload, []).map(|_| Command::Rooms)?,
-        "read" => Command::Read(read(&payload)?),
+        "read" => Command::Read(cursor(&payload)?),
+        "delivered" => Command::Delivered(cursor(&payload)?),
+        "batch" => Command::Batch(batch(&payload)?),
+        "edit" => Command::Edit(edit(&payload)?),
+        "delete" => Command::Delete(delete(&payload)?),
+        "react" => Command::React(react(&payload)?),
+        "pin" => Command::Pin(pin(&payload)?),
+        "status" => Command::Status(status(&payload)?),
+        "create" => Command::Create(configure(&payload)?),
+        "configure" => Command::Configure(configure(&payload)?),
+        "role" => Command::Role(role(&payload)?),
+        "info" => Command::Info(in_room(&payload)?),
+        "more" => Command::More(in_room(&payload)?),
+        "receipts" => Command::Receipts(cursor(&payload)?),
+        "search" => Command::Search(search(&payload)?),
         "ping" => Object::within(&payload, []).map(|_| Command::Ping)?,
         unknown => return Err(unknown_command(unknown, &NAMES)),
     })
@@ -111,22 +150,15 @@ fn hello(payload: &Field<'_>) -> Result<Hello, Refusal> {
     Ok(Hello {
         token: object.field("token").optional(Field::compact)?,
         user: object.field("user").optional(Field::user)?,
-        resume: object.field("resume").optional(resume)?.unwrap_or_default(),
+        resume: object.field("resume").optional(resumes)?.unwrap_or_default(),
     })
 }
 
-fn resume(field: &Field<'_>) -> Result<Vec<Resume>, Refusal> {
-    let raw = field.raw.map(RawValue::get).unwrap_or_default();
-    let rooms: Vec<&RawValue> =
-        serde_json::from_str(raw).map_err(|_| bad_field(field.name, "must be a list of objects"))?;
-    // Before the rooms are read: a hostile list is refused by its length alone.
-    if rooms.len() > ROOMS_PER_CONNECTION {
-        return Err(bad_field(field.name, "at most 512 rooms"));
-    }
-    rooms.into_iter().map(|raw| one_resume(&Field { name: field.name, raw: Some(raw) })).collect()
+fn resumes(field: &Field<'_>) -> Result<Vec<Resume>, Refusal> {
+    field.list(ROOMS_PER_CONNECTION, "rooms", resume)
 }
 
-fn one_resume(field: &Field<'_>) -> Result<Resume, Refusal> {
+fn resume(field: &Field<'_>) -> Result<Resume, Refusal> {
     let object = Object::within(field, ["room", "since"])?;
     Ok(Resume { room: object.field("room").room()?, since: object.field("since").position()? })
 }
@@ -146,19 +178,82 @@ fn in_room(payload: &Field<'_>) -> Result<InRoom, Refusal> {
 }
 
 fn publish(payload: &Field<'_>) -> Result<Publish, Refusal> {
-    let object = Object::within(payload, ["room", "text", "cid"])?;
+    let object = Object::within(payload, ["room", "text", "cid", "reply_to", "mentions"])?;
     Ok(Publish {
         room: object.field("room").room()?,
         text: Arc::from(object.field("text").text()?),
         cid: object.field("cid").optional(Field::compact)?,
+        reply_to: object.field("reply_to").optional(Field::seq)?,
+        mentions: object.field("mentions").optional(Field::mentions)?.unwrap_or_default(),
     })
 }
 
 fn private(payload: &Field<'_>) -> Result<Private, Refusal> {
-    let object = Object::within(payload, ["to", "text", "cid"])?;
+    let object = Object::within(payload, ["to", "text", "cid", "reply_to", "mentions"])?;
     Ok(Private {
         to: object.field("to").user()?,
         text: Arc::from(object.field("text").text()?),
+        cid: object.field("cid").optional(Field::compact)?,
+        reply_to: object.field("reply_to").optional(Field::seq)?,
+        mentions: object.field("mentions").optional(Field::mentions)?.unwrap_or_default(),
+    })
+}
+
+fn batch(payload: &Field<'_>) -> Result<Batch, Refusal> {
+    let object = Object::within(payload, ["room", "messages"])?;
+    Ok(Batch {
+        room: object.field("room").room()?,
+        messages: object.field("messages").list(BATCH_MESSAGES, "messages", draft)?,
+    })
+}
+
+fn draft(message: &Field<'_>) -> Result<Draft, Refusal> {
+    let object = Object::within(message, ["text", "cid", "reply_to", "mentions"])?;
+    Ok(Draft {
+        text: Arc::from(object.field("text").text()?),
+        cid: object.field("cid").optional(Field::compact)?,
+        reply_to: object.field("reply_to").optional(Field::seq)?,
+        mentions: object.field("mentions").optional(Field::mentions)?.unwrap_or_default(),
+    })
+}
+
+fn edit(payload: &Field<'_>) -> Result<Edit, Refusal> {
+    let object = Object::within(payload, ["room", "target", "text", "cid", "mentions"])?;
+    Ok(Edit {
+        room: object.field("room").room()?,
+        target: object.field("target").seq()?,
+        text: Arc::from(object.field("text").text()?),
+        cid: object.field("cid").optional(Field::compact)?,
+        mentions: object.field("mentions").optional(Field::mentions)?.unwrap_or_default(),
+    })
+}
+
+fn delete(payload: &Field<'_>) -> Result<Delete, Refusal> {
+    let object = Object::within(payload, ["room", "target", "cid"])?;
+    Ok(Delete {
+        room: object.field("room").room()?,
+        target: object.field("target").seq()?,
+        cid: object.field("cid").optional(Field::compact)?,
+    })
+}
+
+fn react(payload: &Field<'_>) -> Result<React, Refusal> {
+    let object = Object::within(payload, ["room", "target", "emoji", "active", "cid"])?;
+    Ok(React {
+        room: object.field("room").room()?,
+        target: object.field("target").seq()?,
+        emoji: object.field("emoji").compact()?,
+        active: object.field("active").flag()?,
+        cid: object.field("cid").optional(Field::compact)?,
+    })
+}
+
+fn pin(payload: &Field<'_>) -> Result<Pin, Refusal> {
+    let object = Object::within(payload, ["room", "target", "active", "cid"])?;
+    Ok(Pin {
+        room: object.field("room").room()?,
+        target: object.field("target").seq()?,
+        active: object.field("active").flag()?,
         cid: object.field("cid").optional(Field::compact)?,
     })
 }
@@ -179,16 +274,62 @@ fn presence(payload: &Field<'_>) -> Result<SetPresence, Refusal> {
 }
 
 fn history(payload: &Field<'_>) -> Result<HistoryQuery, Refusal> {
-    let object = Object::within(payload, ["room", "before", "after", "limit"])?;
+    let object = Object::within(payload, ["room", "before", "after", "thread", "limit"])?;
     Ok(HistoryQuery {
         room: object.field("room").room()?,
         before: object.field("before").optional(Field::seq)?,
         after: object.field("after").optional(Field::seq)?,
+        thread: object.field("thread").optional(Field::seq)?,
         limit: object.field("limit").optional(Field::count)?,
     })
 }
 
-fn read(payload: &Field<'_>) -> Result<Read, Refusal> {
+fn cursor(payload: &Field<'_>) -> Result<Cursor, Refusal> {
     let object = Object::within(payload, ["room", "seq"])?;
-    Ok(Read { room: object.field("room").room()?, seq: object.field("seq").seq()? })
+    Ok(Cursor { room: object.field("room").room()?, seq: object.field("seq").seq()? })
+}
+
+fn status(payload: &Field<'_>) -> Result<StatusQuery, Refusal> {
+    let object = Object::within(payload, ["room", "cid"])?;
+    Ok(StatusQuery { room: object.field("room").room()?, cid: object.field("cid").compact()? })
+}
+
+fn configure(payload: &Field<'_>) -> Result<Configure, Refusal> {
+    let object = Object::within(payload, ["room", "title", "topic", "private", "cid"])?;
+    let settings = Settings {
+        title: object.field("title").optional(Field::compact)?,
+        topic: object.field("topic").optional(Field::compact)?,
+        private: object.field("private").optional(Field::flag)?,
+    };
+    Ok(Configure {
+        room: object.field("room").room()?,
+        settings,
+        cid: object.field("cid").optional(Field::compact)?,
+    })
+}
+
+fn role(payload: &Field<'_>) -> Result<SetRole, Refusal> {
+    let object = Object::within(payload, ["room", "user", "role", "cid"])?;
+    let role = object.field("role").optional(|field| match &*field.text()? {
+        "member" => Ok(Role::Member),
+        "moderator" => Ok(Role::Moderator),
+        "owner" => Ok(Role::Owner),
+        _ => Err(bad_field("role", "must be \"member\", \"moderator\", \"owner\" or absent")),
+    })?;
+    Ok(SetRole {
+        room: object.field("room").room()?,
+        user: object.field("user").user()?,
+        role,
+        cid: object.field("cid").optional(Field::compact)?,
+    })
+}
+
+fn search(payload: &Field<'_>) -> Result<Search, Refusal> {
+    let object = Object::within(payload, ["query", "room", "before", "limit"])?;
+    Ok(Search {
+        query: object.field("query").compact()?,
+        room: object.field("room").optional(Field::room)?,
+        before: object.field("before").optional(Field::compact)?,
+        limit: object.field("limit").optional(Field::count)?,
+    })
 }

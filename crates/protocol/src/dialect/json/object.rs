@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::command::RequestId;
 use crate::dialect::check::{bad_field, bad_name, nearest, quoted};
 use crate::error::{ErrorCode, Refusal};
-use crate::limits::REQUEST_ID_BYTES;
+use crate::limits::{MENTIONS, REQUEST_ID_BYTES};
 use crate::name::{RoomName, UserId};
 use crate::position::{Epoch, Position, Seq};
 
@@ -134,6 +134,26 @@ impl<'a> Field<'a> {
     pub(super) fn user(&self) -> Result<UserId, Refusal> {
         let id = UserId::parse(&self.text()?);
         id.map_err(|error| bad_name(self.name, error, ErrorCode::InvalidUser))
+    }
+
+    /// Reads a list of at most `most` items, called `plural` in errors.
+    pub(super) fn list<T>(
+        &self,
+        most: usize,
+        plural: &str,
+        item: fn(&Self) -> Result<T, Refusal>,
+    ) -> Result<Vec<T>, Refusal> {
+        let items: Vec<&'a RawValue> = serde_json::from_str(self.required()?.get())
+            .map_err(|_| bad_field(self.name, format_args!("must be a list of {plural}")))?;
+        // Before the items are read: a hostile list is refused by its length alone.
+        if items.len() > most {
+            return Err(bad_field(self.name, format_args!("at most {most} {plural}")));
+        }
+        items.into_iter().map(|raw| item(&Self { name: self.name, raw: Some(raw) })).collect()
+    }
+
+    pub(super) fn mentions(&self) -> Result<Vec<UserId>, Refusal> {
+        self.list(MENTIONS, "users", Self::user)
     }
 
     pub(super) fn flag(&self) -> Result<bool, Refusal> {

@@ -42,7 +42,13 @@ fn say(text: &str, context: Context<'_>) -> Result<Command, Refusal> {
     let room = room.ok_or_else(|| {
         Refusal::because(ErrorCode::Forbidden, "you are in no room; enter one with /join and its name")
     })?;
-    Ok(Command::Publish(Publish { room, text: Arc::from(text), cid: None }))
+    Ok(Command::Publish(Publish {
+        room,
+        text: Arc::from(text),
+        cid: None,
+        reply_to: None,
+        mentions: Vec::new(),
+    }))
 }
 
 fn command(word: &str, rest: &str, context: Context<'_>) -> Result<Command, Refusal> {
@@ -77,7 +83,13 @@ fn room_or_here(text: &str, context: Context<'_>) -> Result<RoomName, Refusal> {
 fn private(rest: &str) -> Result<Command, Refusal> {
     let (to, text) = word(rest)?;
     let to = UserId::parse(&to).map_err(|error| bad_name("user", error, ErrorCode::InvalidUser))?;
-    Ok(Command::Private(Private { to, text: Arc::from(text), cid: None }))
+    Ok(Command::Private(Private {
+        to,
+        text: Arc::from(text),
+        cid: None,
+        reply_to: None,
+        mentions: Vec::new(),
+    }))
 }
 
 fn history(rest: &str, context: Context<'_>) -> Result<Command, Refusal> {
@@ -88,7 +100,7 @@ fn history(rest: &str, context: Context<'_>) -> Result<Command, Refusal> {
         })?),
     };
     let room = room_or_here("", context)?;
-    Ok(Command::History(HistoryQuery { room, before: None, after: None, limit }))
+    Ok(Command::History(HistoryQuery { room, before: None, after: None, thread: None, limit }))
 }
 
 fn presence(status: Availability, text: &str) -> Command {

@@ -44,7 +44,20 @@ pub(super) fn event(event: &Event, command: &str, out: &mut Vec<u8>) {
         | Event::Ack(_)
         | Event::Typing(_)
         | Event::Presence(_)
-        | Event::Read(_) => {}
+        | Event::Read(_)
+        | Event::Delivered(_)
+        | Event::Edited(_)
+        | Event::Deleted(_)
+        | Event::Reacted(_)
+        | Event::Pinned(_)
+        | Event::RoomChanged(_)
+        | Event::RoleChanged(_)
+        | Event::Page(_)
+        | Event::Status(_)
+        | Event::Info(_)
+        | Event::Receipts(_)
+        | Event::Found(_)
+        | Event::Erased(_) => {}
     }
 }
 
@@ -101,12 +114,12 @@ fn listed<T>(items: &[T], out: &mut Vec<u8>, one: fn(&T, &mut Vec<u8>)) {
 }
 
 fn history(page: &HistoryPage, out: &mut Vec<u8>) {
-    let count = page.messages.len();
+    let count = page.events.len();
     put(&format!("* {count} message{} of ", if count == 1 { "" } else { "s" }), out);
     name(page.room.as_str(), out);
-    for message in &page.messages {
+    for entry in &page.events {
         put("\n* ", out);
-        said(message.sender.as_str(), &message.text, out);
+        event(entry, "", out);
     }
 }
 
