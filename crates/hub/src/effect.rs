@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use parlour_protocol::command::HistoryQuery;
-use parlour_protocol::event::{Event, Joined, Reply};
-use parlour_protocol::{Refusal, RoomName, Seq, UserId};
+use parlour_protocol::event::{Event, Reply};
+use parlour_protocol::{Refusal, RequestId, RoomName, Seq, UserId};
 
 use crate::input::{Caller, ConnId};
-use crate::log::Draft;
+use crate::log::{Draft, Span};
 
 /// Something that the shell carries out, in the order given.
 #[expect(missing_docs, reason = "each variant's text names its fields")]
@@ -15,13 +16,18 @@ use crate::log::Draft;
 pub enum Effect {
     /// Tells one connection something.
     Send { to: ConnId, reply: Reply },
-    /// Puts a connection on the room's list, tells it `joined`, then the replay.
+    /// Answers with `joined` or `page`, then tells the replay; if that ends at the room's position,
+    /// puts the connection on the room's list.
     ///
-    /// Events that are broadcast after this effect reach the connection; earlier ones are in the
-    /// replay. That is the whole seam between history and live.
-    Attach { to: ConnId, room: RoomName, joined: Box<Joined>, request: Caller, replay: Vec<Arc<Event>> },
+    /// Events that are broadcast after it is on the list reach the connection; earlier ones are in
+    /// the replay. That is the whole seam between history and live.
+    Attach { to: ConnId, room: RoomName, answer: Box<Event>, request: Caller, replay: Replayed },
+    /// Tells a connection that what it wanted stored was not.
+    Fail { to: ConnId, room: RoomName, request: Option<RequestId>, cid: Option<CompactString>, refusal: Refusal },
     /// Takes a connection off the room's list and tells it `left`, or why it could not enter.
     Detach { from: ConnId, room: RoomName, request: Caller, refusal: Option<Refusal> },
+    /// Takes a connection off the room's list because its user may no longer be there.
+    Expel { from: ConnId, room: RoomName },
     /// Tells every connection on the room's list.
     Broadcast { room: RoomName, shards: ShardSet, event: Arc<Event> },
     /// Tells every connection of the participants of a private conversation.
@@ -43,10 +49,10 @@ pub enum StoreRequest {
     Open { durable: bool, tail: u32 },
     /// Storing a message; answered by `Input::Appended`.
     Append { caller: Caller, draft: Draft },
-    /// Records newer than `after`; answered by `Input::Fetched`.
-    After { after: Seq, limit: u32, ticket: Ticket },
-    /// Records older than `before`, the newest of them; answered by `Input::Fetched`.
-    Before { before: Seq, limit: u32, ticket: Ticket },
+    /// Records; answered by `Input::Fetched`.
+    Read { span: Span, limit: u32, ticket: Ticket },
+    /// Where a cid is stored; answered by `Input::Found`.
+    Find { caller: Caller, cid: CompactString },
     /// Small documents; not answered.
     Put { documents: Vec<Document> },
 }
@@ -69,6 +75,12 @@ pub fn read_cursor_key(user: &UserId, room: &str) -> String {
     format!("read{DOCUMENT_SEPARATOR}{user}{DOCUMENT_SEPARATOR}{room}")
 }
 
+/// Returns the key of a user's cursors among those of a room; with an empty user the prefix of all.
+#[must_use]
+pub fn cursor_key(room: &RoomName, user: &str) -> String {
+    format!("cursor{DOCUMENT_SEPARATOR}{room}{DOCUMENT_SEPARATOR}{user}")
+}
+
 /// Returns the key of a user's last activity in a room; with an empty user the prefix of all.
 #[must_use]
 pub fn seen_key(room: &RoomName, user: &str) -> String {
@@ -79,8 +91,8 @@ pub fn seen_key(room: &RoomName, user: &str) -> String {
 #[expect(missing_docs, reason = "each variant's text names its fields")]
 #[derive(Debug, Clone)]
 pub enum Ticket {
-    /// A join or resume that the room's memory does not cover.
-    Replay(Box<Replay>),
+    /// A block of the log, for joins and resumes that the room's memory does not cover.
+    Block(u64),
     /// A page of history.
     History { caller: Caller, query: HistoryQuery },
     /// Unread private messages.
@@ -89,17 +101,37 @@ pub enum Ticket {
     Heal,
 }
 
-/// A join that waits for records.
+/// Somebody who is being told the past.
 #[derive(Debug, Clone)]
 pub struct Replay {
-    /// Who joins.
+    /// Who.
     pub caller: Caller,
-    /// Whether the client resumes.
-    pub resumes: bool,
-    /// The records read so far are complete up to this one.
+    /// Why, and so how it ends.
+    pub cause: Cause,
+    /// The events read so far are complete up to this one.
     pub after: Seq,
-    /// The records read so far.
+    /// The events read so far.
     pub events: Vec<Arc<Event>>,
+}
+
+/// Why somebody is told the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It joins and wants the newest events.
+    Join,
+    /// It joins and wants all that it missed.
+    Resume,
+    /// It asks for the next part of what it missed.
+    More,
+}
+
+/// What a connection is told of the past.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// The events, oldest first.
+    pub events: Vec<Arc<Event>>,
+    /// Whether live events follow.
+    pub is_live: bool,
 }
 
 /// A set of shards: those with members of a room.

@@ -4,13 +4,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use parlour_protocol::event::{Event, Reply};
-use parlour_protocol::{Epoch, ErrorCode, RoomName, Seq};
+use parlour_protocol::{Epoch, ErrorCode, RoomName, Seq, UserId};
 
 use crate::effect::{Effect, StoreRequest};
 use crate::input::{Caller, Input, Now, Opened};
 use crate::room::join::turn_away;
 use crate::room::ring::RING_EVENTS;
-use crate::room::{Room, Scene, store_refusal};
+use crate::room::{Glance, Room, Scene, store_refusal};
 use crate::rules::Rules;
 
 /// Inputs that wait for a room to open; one more is refused.
@@ -60,11 +60,17 @@ impl Hub {
             // Nobody is in a room that is not in memory, and it waits for no answer.
             (
                 None,
-                Input::Detach { .. } | Input::Opened(_) | Input::Appended { .. } | Input::Fetched { .. },
+                Input::Detach { .. }
+                | Input::Opened(_)
+                | Input::Appended { .. }
+                | Input::Fetched { .. }
+                | Input::Found { .. }
+                | Input::Surveyed { .. }
+                | Input::Erased { .. },
             ) => {}
             // An empty room answers as well as the real one, and costs no read of the store.
             (None, input) if is_for_members(name, &input) => {
-                let empty = Opened { log: Ok(None), seen: Vec::new(), new_epoch: Epoch::default() };
+                let empty = Opened::nothing(Epoch::default());
                 Room::open(name.clone(), self.rules.is_durable(name), empty).handle(
                     Scene { now, rules: &self.rules },
                     input,
@@ -118,12 +124,17 @@ impl Hub {
         self.rooms.len()
     }
 
-    /// Lists the rooms in memory that are not private, with the number of their users.
-    pub fn rooms(&self) -> impl Iterator<Item = (&RoomName, usize)> {
-        self.rooms.iter().filter_map(|(name, slot)| match slot {
-            Slot::Open(room, _) if !name.is_private() => Some((name, room.member_count())),
+    /// Lists the rooms in memory that a user may enter, but for private conversations.
+    pub fn rooms<'a>(&'a self, user: &'a UserId) -> impl Iterator<Item = (&'a RoomName, Glance<'a>)> {
+        self.rooms.iter().filter_map(move |(name, slot)| match slot {
+            Slot::Open(room, _) if !name.is_private() => Some((name, room.glance(user)?)),
             _ => None,
         })
+    }
+
+    /// Lists all rooms in memory whose messages are stored.
+    pub fn durable_rooms(&self) -> impl Iterator<Item = &RoomName> {
+        self.rooms.keys().filter(|name| self.rules.is_durable(name))
     }
 
     fn open(&mut self, now: Now, name: &RoomName, opened: Opened, out: &mut Vec<Effect>) {
@@ -162,8 +173,12 @@ impl Hub {
 /// Whether only somebody who has joined gets anything but a refusal.
 fn is_for_members(room: &RoomName, input: &Input) -> bool {
     match input {
-        Input::Leave { .. } | Input::Typing { .. } | Input::Presence { .. } | Input::Members { .. } => true,
-        Input::Publish { .. } | Input::Read { .. } => !room.is_private(),
+        Input::Leave { .. }
+        | Input::Typing { .. }
+        | Input::Presence { .. }
+        | Input::Members { .. }
+        | Input::More { .. } => true,
+        Input::Publish { .. } | Input::Advance { .. } | Input::Receipts { .. } => !room.is_private(),
         _ => false,
     }
 }
@@ -173,10 +188,19 @@ fn refuse(room: &RoomName, input: Input, code: ErrorCode, out: &mut Vec<Effect>)
     let refusal = store_refusal(code);
     let caller: Caller = match input {
         Input::Join { caller, .. } => return turn_away(room, caller, refusal, out),
-        Input::Publish { caller, .. }
+        Input::Publish { caller, mut entries } => {
+            let cid = entries.pop().and_then(|entry| entry.cid);
+            let Caller { conn: to, request, .. } = caller;
+            return out.push(Effect::Fail { to, room: room.clone(), request, cid, refusal });
+        }
+        Input::Create { caller, .. }
         | Input::Members { caller }
+        | Input::Info { caller }
+        | Input::More { caller }
+        | Input::Status { caller, .. }
+        | Input::Receipts { caller, .. }
         | Input::History { caller, .. }
-        | Input::Read { caller, .. }
+        | Input::Advance { caller, .. }
         | Input::Typing { caller, .. } => caller,
         // The connection holds back newer messages until it hears about the older ones.
         Input::Inbox { caller, .. } => {
@@ -192,7 +216,10 @@ fn refuse(room: &RoomName, input: Input, code: ErrorCode, out: &mut Vec<Effect>)
         | Input::Detach { .. }
         | Input::Opened(_)
         | Input::Appended { .. }
-        | Input::Fetched { .. } => return,
+        | Input::Fetched { .. }
+        | Input::Found { .. }
+        | Input::Surveyed { .. }
+        | Input::Erased { .. } => return,
     };
     out.push(Effect::Send {
         to: caller.conn,

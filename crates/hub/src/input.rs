@@ -1,14 +1,12 @@
 //! What can happen to a room.
 
-use std::sync::Arc;
-
 use compact_str::CompactString;
 use parlour_protocol::command::{HistoryQuery, SetPresence};
-use parlour_protocol::{ErrorCode, Position, RequestId, Seq, UserId};
+use parlour_protocol::content::Settings;
+use parlour_protocol::{Epoch, ErrorCode, Position, Refusal, RequestId, Seq, UserId};
 
 use crate::effect::{Document, Ticket};
-use crate::log::{Draft, Head, Record, Stored};
-use parlour_protocol::Epoch;
+use crate::log::{Draft, Head, NewEntry, Record, Snapshot, Stored};
 
 /// The time, as the caller sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,8 +49,11 @@ pub enum Input {
     Leave { caller: Caller },
     /// A connection ended.
     Detach { conn: ConnId, user: UserId, ending: Ending },
-    /// Somebody says something. In a private conversation the participants need not have joined.
-    Publish { caller: Caller, cid: Option<CompactString>, text: Arc<str> },
+    /// Somebody says or changes something: 1 to 64 entries, all or none. In a private conversation
+    /// the participants need not have joined.
+    Publish { caller: Caller, entries: Vec<NewEntry> },
+    /// Somebody creates a room, to be its owner.
+    Create { caller: Caller, settings: Settings, cid: Option<CompactString> },
     /// Somebody starts or stops typing.
     Typing { caller: Caller, active: bool },
     /// A connection sets its presence.
@@ -61,16 +62,40 @@ pub enum Input {
     Members { caller: Caller },
     /// Somebody asks for a page of history.
     History { caller: Caller, query: HistoryQuery },
-    /// Somebody has read up to a message.
-    Read { caller: Caller, seq: Seq },
+    /// Somebody has read up to an event, or got the events up to it.
+    Advance { caller: Caller, seq: Seq, cursor: CursorKind },
+    /// Somebody asks how far the members have got.
+    Receipts { caller: Caller, seq: Seq },
+    /// Somebody asks for title, topic, roles and pins.
+    Info { caller: Caller },
+    /// A connection that is still behind asks for the next part of what it missed.
+    More { caller: Caller },
+    /// Somebody asks where a cid is stored.
+    Status { caller: Caller, cid: CompactString },
     /// A user came online and wants what they have not read of this private conversation.
     Inbox { caller: Caller, read: Seq },
     /// The store has opened the room.
     Opened(Opened),
     /// The store has decided about a draft.
-    Appended { caller: Caller, draft: Draft, outcome: Result<Stored, ErrorCode> },
+    Appended { caller: Caller, draft: Draft, outcome: Result<Stored, Refusal> },
     /// The store has read records.
     Fetched { ticket: Ticket, records: Result<Vec<Record>, ErrorCode> },
+    /// The store has looked for a cid.
+    Found { caller: Caller, cid: CompactString, found: Result<Option<Stored>, ErrorCode> },
+    /// The ends of the log as the store has them now: retention, another node or a restored backup
+    /// may have moved them.
+    Surveyed { ends: Head },
+    /// What a user said was erased from the store; `alias` stands in the place of the name.
+    Erased { user: UserId, alias: UserId },
+}
+
+/// Which of a member's cursors moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CursorKind {
+    /// What the user has seen.
+    Read,
+    /// What has arrived at one of the user's devices.
+    Delivered,
 }
 
 /// How a connection ended.
@@ -86,9 +111,19 @@ pub enum Ending {
 #[derive(Debug)]
 pub struct Opened {
     /// The log's ends and newest records; `None` for a room without a log.
-    pub log: Result<Option<(Head, Vec<Record>)>, ErrorCode>,
+    pub log: Result<Option<Snapshot>, ErrorCode>,
     /// Who was here lately ([`crate::room`] writes them).
     pub seen: Vec<Document>,
+    /// How far its members have got ([`crate::room`] writes them).
+    pub cursors: Vec<Document>,
     /// Random lineage for a room without a log.
     pub new_epoch: Epoch,
+}
+
+impl Opened {
+    /// A room that the store does not know.
+    #[must_use]
+    pub fn nothing(new_epoch: Epoch) -> Self {
+        Self { log: Ok(None), seen: Vec::new(), cursors: Vec::new(), new_epoch }
+    }
 }

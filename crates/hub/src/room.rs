@@ -4,27 +4,36 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use parlour_protocol::command::{Availability, SetPresence};
+use parlour_protocol::content::Content;
 use parlour_protocol::event::{
-    Ack, Event, Member, MemberList, Membership, PresenceNotice, Reply, Stored as StoredAt, TypingNotice,
+    Event, Member, MemberList, Membership, PresenceNotice, Reply, TypingNotice,
 };
 use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId, limits};
 
-use crate::effect::{Effect, StoreRequest};
+use crate::effect::Effect;
 use crate::input::{Caller, Ending, Input, Now, Opened};
 use crate::kind;
-use crate::log::{Draft, Record, Stored};
+use crate::log::{Record, RoomState, Snapshot};
 use crate::rules::Rules;
 
+mod erase;
 mod heal;
 mod history;
 pub(crate) mod join;
 pub mod members;
+mod pages;
+mod publish;
+mod receipts;
 pub mod ring;
+mod roles;
 mod seen;
+mod survey;
 pub mod typing;
 
 use heal::Healing;
 use members::{Change, Members};
+use pages::Pages;
+use receipts::Cursors;
 use ring::Ring;
 use typing::Typing;
 
@@ -37,6 +46,17 @@ pub struct Scene<'a> {
     pub rules: &'a Rules,
 }
 
+/// What a list of rooms shows of one.
+#[derive(Debug, Clone, Copy)]
+pub struct Glance<'a> {
+    /// How many users are here.
+    pub members: usize,
+    /// What people see as its name.
+    pub title: Option<&'a CompactString>,
+    /// The last event that the user has read, if any.
+    pub read: Option<Seq>,
+}
+
 /// A room in memory.
 #[derive(Debug)]
 pub struct Room {
@@ -47,8 +67,11 @@ pub struct Room {
     position: Seq,
     floor: Seq,
     last_ts: i64,
+    state: RoomState,
     ring: Ring,
+    pages: Pages,
     members: Members,
+    cursors: Cursors,
     typing: Typing,
     /// Answers of the store that are still to come; the room stays in memory for them.
     awaited: u32,
@@ -62,28 +85,36 @@ impl Room {
         let mut room = Self {
             name,
             durable,
-            epoch: opened.new_epoch,
+            epoch: Epoch::default(),
             position: Seq(0),
             floor: Seq(0),
             last_ts: 0,
+            state: RoomState::default(),
             ring: Ring::default(),
+            pages: Pages::default(),
             members: Members::default(),
+            cursors: Cursors::load(&opened.cursors),
             typing: Typing::default(),
             awaited: 0,
             healing: None,
         };
-        if let Ok(Some((head, tail))) = opened.log {
-            (room.epoch, room.position, room.floor) = (head.epoch, head.head, head.floor);
-            for record in tail {
-                room.last_ts = record.ts;
-                let event = Arc::new(kind::of(&room.name).event(&room.name, record));
-                room.ring.push(event);
-            }
-        }
+        let log = opened.log.ok().flatten();
+        room.load(log.unwrap_or_else(|| Snapshot::nothing(opened.new_epoch)));
         let seen =
             opened.seen.iter().filter_map(|document| serde_json::from_slice::<Member>(&document.value).ok());
         seen.for_each(|member| room.members.remember(member));
         room
+    }
+
+    /// Takes over a room's log.
+    fn load(&mut self, Snapshot { ends, tail, state }: Snapshot) {
+        (self.epoch, self.position, self.floor) = (ends.epoch, ends.head, ends.floor);
+        self.state = state;
+        self.ring = Ring::default();
+        for record in tail {
+            self.last_ts = record.ts;
+            self.ring.push(Arc::new(kind::of(&self.name).event(&self.name, record)));
+        }
     }
 
     /// Handles one input.
@@ -94,17 +125,24 @@ impl Room {
             }
             Input::Leave { caller } => self.leave(scene, caller, out),
             Input::Detach { conn, user, ending } => self.remove(scene, &user, conn, ending, out),
-            Input::Publish { caller, cid, text } => self.publish(scene, caller, cid, text, out),
+            Input::Publish { caller, entries } => self.publish(scene, caller, entries, out),
+            Input::Create { caller, settings, cid } => self.create(scene, caller, settings, cid, out),
             Input::Typing { caller, active } => self.set_typing(scene, &caller, active, out),
             Input::Presence { caller, presence } => self.set_presence(scene, &caller, presence, out),
             Input::Members { caller } => self.list_members(caller, out),
             Input::History { caller, query } => self.history(scene, caller, query, out),
-            Input::Read { caller, seq } => self.read(scene, caller, seq, out),
+            Input::Advance { caller, seq, cursor } => self.advance(scene, caller, seq, cursor, out),
+            Input::Receipts { caller, seq } => self.tell_receipts(caller, seq, out),
+            Input::Info { caller } => self.info(caller, out),
+            Input::More { caller } => self.more(scene, caller, out),
+            Input::Status { caller, cid } => self.status(caller, cid, out),
+            Input::Found { caller, cid, found } => self.found(caller, cid, found, out),
+            Input::Surveyed { ends } => self.surveyed(ends, out),
+            Input::Erased { user, alias } => self.erased(&user, &alias, out),
             Input::Inbox { caller, read } => self.inbox(caller, read, out),
             Input::Appended { caller, draft, outcome } => self.appended(scene, caller, draft, outcome, out),
             Input::Fetched { ticket, records } => self.fetched(scene, ticket, records, out),
-            // The hub opens a room once, before it hands over other inputs.
-            Input::Opened(_) => {}
+            Input::Opened(opened) => self.reopened(opened, out),
         }
     }
 
@@ -116,6 +154,7 @@ impl Room {
         for user in self.typing.expire(scene.now.mono_ms) {
             self.tell_typing(scene, user, false, out);
         }
+        self.pages.expire(scene.now.mono_ms);
         self.retry_heal(scene.now.mono_ms, out);
     }
 
@@ -123,7 +162,8 @@ impl Room {
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         let heal = self.healing.as_ref().and_then(Healing::next_deadline);
-        [self.members.next_deadline(), self.typing.next_deadline(), heal].into_iter().flatten().min()
+        let (members, typing) = (self.members.next_deadline(), self.typing.next_deadline());
+        [members, typing, heal, self.pages.next_deadline()].into_iter().flatten().min()
     }
 
     /// Whether nobody needs the room in memory any more.
@@ -132,17 +172,19 @@ impl Room {
         self.members.is_empty() && self.awaited == 0
     }
 
-    /// Returns the number of users who are here.
+    /// Shows the room to a user who may enter it.
     #[must_use]
-    pub fn member_count(&self) -> usize {
-        self.members.count()
+    pub fn glance(&self, user: &UserId) -> Option<Glance<'_>> {
+        self.may_read(user).ok()?;
+        let title = self.state.settings.title.as_ref().filter(|title| !title.is_empty());
+        Some(Glance { members: self.members.count(), title, read: self.cursors.read_by(user) })
     }
 
     /// The one door: every event with a position passes here, committed, announced or replayed.
     ///
     /// An event that was delivered already is dropped. One that comes too early waits in the store
     /// while the room fetches what is missing.
-    pub fn deliver(&mut self, record: Record, out: &mut Vec<Effect>) {
+    pub fn deliver(&mut self, scene: Scene<'_>, record: Record, out: &mut Vec<Effect>) {
         if record.seq <= self.position {
             return;
         }
@@ -152,6 +194,9 @@ impl Room {
         }
         self.position = record.seq;
         self.last_ts = self.last_ts.max(record.ts);
+        self.amend(&record);
+        self.state.apply(&record.content);
+        let changes_access = matches!(record.content, Content::Settings(_) | Content::Role(_));
         let event = Arc::new(kind::of(&self.name).event(&self.name, record));
         self.ring.push(Arc::clone(&event));
         if !self.durable {
@@ -161,6 +206,9 @@ impl Room {
             Some(users) => out.push(Effect::ToUsers { users, event }),
             None => self.broadcast(event, out),
         }
+        if changes_access {
+            self.expel_strangers(scene, out);
+        }
     }
 
     fn broadcast(&self, event: Arc<Event>, out: &mut Vec<Effect>) {
@@ -168,96 +216,6 @@ impl Room {
         if !shards.is_empty() {
             out.push(Effect::Broadcast { room: self.name.clone(), shards, event });
         }
-    }
-
-    fn publish(
-        &mut self,
-        scene: Scene<'_>,
-        caller: Caller,
-        cid: Option<CompactString>,
-        text: Arc<str>,
-        out: &mut Vec<Effect>,
-    ) {
-        if !self.may_speak(&caller) {
-            return refuse(
-                &caller,
-                Refusal::because(ErrorCode::Forbidden, "join the room before publishing in it"),
-                out,
-            );
-        }
-        self.members.touch(&caller.user, scene.now.wall_ms);
-        if self.typing.stop(&caller.user) {
-            self.tell_typing(scene, caller.user.clone(), false, out);
-        }
-        let (room, sender, ts) = (self.name.clone(), caller.user.clone(), scene.now.wall_ms);
-        let draft = Draft { room, new_epoch: self.epoch, sender, cid, body: text, ts };
-        if self.durable {
-            self.awaited += 1;
-            out.push(Effect::Store {
-                room: self.name.clone(),
-                request: StoreRequest::Append { caller, draft },
-            });
-        } else {
-            let outcome = self.number(&draft);
-            self.acknowledge(caller, draft, outcome, out);
-        }
-    }
-
-    /// Numbers a message of a room without a log, as a store would.
-    fn number(&self, draft: &Draft) -> Result<Stored, ErrorCode> {
-        let earlier = draft.cid.as_ref().and_then(|_| {
-            self.ring.newest_first().find_map(|event| match &**event {
-                Event::Message(m) if m.cid == draft.cid && m.sender == draft.sender => Some(m),
-                _ => None,
-            })
-        });
-        match earlier {
-            Some(m) if m.text == draft.body => {
-                Ok(Stored { epoch: self.epoch, seq: m.seq, ts: m.ts, dup: true })
-            }
-            Some(_) => Err(ErrorCode::IdempotencyConflict),
-            None => {
-                let (seq, ts) = (self.position.next(), draft.ts.max(self.last_ts));
-                Ok(Stored { epoch: self.epoch, seq, ts, dup: false })
-            }
-        }
-    }
-
-    fn appended(
-        &mut self,
-        scene: Scene<'_>,
-        caller: Caller,
-        draft: Draft,
-        outcome: Result<Stored, ErrorCode>,
-        out: &mut Vec<Effect>,
-    ) {
-        self.awaited -= 1;
-        self.acknowledge(caller, draft, outcome, out);
-        self.tick(scene, out);
-    }
-
-    fn acknowledge(
-        &mut self,
-        caller: Caller,
-        draft: Draft,
-        outcome: Result<Stored, ErrorCode>,
-        out: &mut Vec<Effect>,
-    ) {
-        let Stored { epoch, seq, ts, dup } = match outcome {
-            Ok(stored) => stored,
-            Err(code) => return refuse(&caller, store_refusal(code), out),
-        };
-        self.epoch = epoch;
-        // Also a duplicate may be news: the answer to the first attempt may have been lost.
-        if seq > self.position {
-            if seq == Seq(1) && self.name.is_private() {
-                self.begin_inbox(out);
-            }
-            let Draft { sender, cid, body, .. } = draft;
-            self.deliver(Record { seq, sender, cid, body, ts }, out);
-        }
-        let stored = StoredAt { room: self.name.clone(), epoch, seq, ts, dup };
-        answer(caller, Event::Ack(Ack { stored: Some(stored) }), out);
     }
 
     fn may_speak(&self, caller: &Caller) -> bool {
@@ -385,7 +343,9 @@ fn refuse(caller: &Caller, refusal: Refusal, out: &mut Vec<Effect>) {
 /// How long a client should wait for a store that does not answer, in milliseconds.
 const STORE_RETRY_MS: u32 = 1_000;
 
-pub(crate) fn store_refusal(code: ErrorCode) -> Refusal {
+/// Says that the store failed, and when to try again.
+#[must_use]
+pub fn store_refusal(code: ErrorCode) -> Refusal {
     match code.is_retryable() {
         true => Refusal::retry_after(code, STORE_RETRY_MS),
         false => code.into(),

@@ -4,7 +4,7 @@ use parlour_protocol::{Seq, limits};
 
 use super::{Room, STORE_RETRY_MS, Scene};
 use crate::effect::{Effect, Ticket};
-use crate::log::Record;
+use crate::log::{Record, Span};
 use crate::room::ring::Ring;
 
 /// A hole after the room's position.
@@ -29,7 +29,7 @@ impl Room {
             Some(healing) => healing.upto = healing.upto.max(upto),
             None => {
                 self.healing = Some(Healing { upto, retry_at_ms: None });
-                self.fetch_after(self.position, limits::HISTORY_MESSAGES, Ticket::Heal, out);
+                self.read(Span::After(self.position), limits::HISTORY_MESSAGES, Ticket::Heal, out);
             }
         }
     }
@@ -45,7 +45,7 @@ impl Room {
             self.floor = self.position;
             self.ring = Ring::default();
         }
-        records.into_iter().for_each(|record| self.deliver(record, out));
+        records.into_iter().for_each(|record| self.deliver(scene, record, out));
         if upto <= self.position {
             return;
         }

@@ -3,20 +3,19 @@
 use std::sync::Arc;
 
 use parlour_protocol::command::{Availability, SetPresence};
-use parlour_protocol::event::{Event, Joined, Left, Unrecovered};
+use parlour_protocol::event::{Event, Joined, Left, ReplayPage, Unrecovered};
 use parlour_protocol::{ErrorCode, Position, Refusal, RoomName, Seq, limits};
 
 use super::members::Change;
+use super::pages::BLOCK;
 use super::ring::text_bytes;
-use super::{Room, Scene, answer, kind, store_refusal};
-use crate::effect::{Effect, Replay, StoreRequest, Ticket};
+use super::{Room, Scene, answer, kind, refuse, store_refusal};
+use crate::effect::{Cause, Effect, Replay, Replayed, Ticket};
 use crate::input::{Caller, Ending};
-use crate::log::Record;
+use crate::log::{Record, Span};
 
-/// Most bytes of text in one replay.
+/// Most bytes of text in one replay, but for the event that goes beyond.
 const REPLAY_BYTES: usize = 512 * 1024;
-/// Records asked of the store at once.
-const FETCH: u32 = limits::HISTORY_MESSAGES;
 
 impl Room {
     pub(super) fn join(
@@ -46,20 +45,20 @@ impl Room {
             Change::Nothing | Change::Left => {}
         }
         match since.map(|since| self.resume_after(since)) {
-            Some(Ok(after)) => self.replay(Replay { caller, resumes: true, after, events: Vec::new() }, out),
+            Some(Ok(after)) => {
+                self.replay(scene, Replay { caller, cause: Cause::Resume, after, events: Vec::new() }, out);
+            }
             Some(Err(reason)) => self.attach(caller, Vec::new(), Some(reason), out),
             None => {
                 let wanted = u64::from(history.min(scene.rules.history));
                 let after = Seq(self.position.0.saturating_sub(wanted).max(self.floor.0));
-                self.replay(Replay { caller, resumes: false, after, events: Vec::new() }, out);
+                self.replay(scene, Replay { caller, cause: Cause::Join, after, events: Vec::new() }, out);
             }
         }
     }
 
     fn may_join(&self, scene: Scene<'_>, caller: &Caller) -> Result<(), Refusal> {
-        if self.name.is_private() && self.name.peer_of(&caller.user).is_none() {
-            return Err(ErrorCode::NotFound.into());
-        }
+        self.may_read(&caller.user)?;
         if self.members.count() >= scene.rules.members_per_room && !self.members.contains_user(&caller.user) {
             return Err(Refusal::because(ErrorCode::LimitExceeded, "the room is full"));
         }
@@ -72,105 +71,185 @@ impl Room {
             _ if since.epoch != self.epoch => Err(Unrecovered::Epoch),
             seq if seq > self.position => Err(Unrecovered::Ahead),
             seq if seq < self.floor => Err(Unrecovered::Expired),
-            seq if self.position.0 - seq.0 > limits::RESUME_EVENTS => Err(Unrecovered::TooFar),
             seq => Ok(seq),
         }
     }
 
-    /// Attaches the caller if memory has the rest of its replay, else fetches more.
+    /// Goes on with what somebody missed, after they asked for it.
+    pub(super) fn more(&mut self, scene: Scene<'_>, caller: Caller, out: &mut Vec<Effect>) {
+        let Some(after) = self.members.take_behind(&caller.user, caller.conn) else {
+            let page = ReplayPage { room: self.name.clone(), replayed: 0, behind: 0 };
+            return answer(caller, Event::Page(page), out);
+        };
+        self.replay(scene, Replay { caller, cause: Cause::More, after, events: Vec::new() }, out);
+    }
+
+    /// Tells the caller what it missed, as far as one answer goes, and lets it wait for what memory
+    /// does not have.
     ///
-    /// Only here does history meet live: what the ring adds ends at the room's position, and the
-    /// effect is in order with later broadcasts.
-    fn replay(&mut self, mut replay: Replay, out: &mut Vec<Effect>) {
-        if !self.ring.covers(replay.after, self.position) {
-            let after = replay.after;
-            return self.fetch_after(after, FETCH, Ticket::Replay(Box::new(replay)), out);
+    /// Only here does history meet live: a replay that ends at the room's position puts the
+    /// connection on the list, and the effect is in order with later broadcasts.
+    fn replay(&mut self, scene: Scene<'_>, mut replay: Replay, out: &mut Vec<Effect>) {
+        let mut bytes = replay.events.iter().map(|event| text_bytes(event)).sum::<usize>();
+        while replay.after < self.position {
+            let is_bounded = replay.cause != Cause::Join;
+            if is_bounded && (bytes >= REPLAY_BYTES || replay.events.len() as u64 >= limits::RESUME_EVENTS) {
+                return self.tell_part(replay, out);
+            }
+            let position = self.position;
+            let known: Vec<_> = match self.ring.covers(replay.after, position) {
+                true => self.ring.after(replay.after, position).cloned().collect(),
+                false => self.pages.after(replay.after, scene.now.mono_ms).to_vec(),
+            };
+            if known.is_empty() {
+                return self.read_block(replay, out);
+            }
+            for event in known {
+                let is_full = bytes >= REPLAY_BYTES || replay.events.len() as u64 >= limits::RESUME_EVENTS;
+                // What the room has not delivered yet comes live; replaying it would double it.
+                let Some(seq) = event.seq().filter(|seq| *seq <= position && !(is_bounded && is_full)) else {
+                    break;
+                };
+                bytes += text_bytes(&event);
+                replay.after = seq;
+                replay.events.push(event);
+            }
         }
-        replay.events.extend(self.ring.after(replay.after, self.position).cloned());
-        let Replay { caller, resumes, mut events, .. } = replay;
-        let skipped = events.len() - fitting_tail(&events);
-        match skipped {
-            0 => self.attach(caller, events, None, out),
-            _ if resumes => self.attach(caller, Vec::new(), Some(Unrecovered::TooFar), out),
-            _ => {
-                events.drain(..skipped);
-                self.attach(caller, events, None, out);
+        self.finish(replay, out);
+    }
+
+    fn read_block(&mut self, replay: Replay, out: &mut Vec<Effect>) {
+        if let Some((block, after)) = self.pages.wait(replay) {
+            self.read(Span::After(after), BLOCK as u32, Ticket::Block(block), out);
+        }
+    }
+
+    pub(super) fn block_read(
+        &mut self,
+        scene: Scene<'_>,
+        block: u64,
+        records: Result<Vec<Record>, ErrorCode>,
+        out: &mut Vec<Effect>,
+    ) {
+        let records = match records {
+            Ok(records) => records,
+            Err(code) => {
+                for replay in self.pages.failed(block) {
+                    self.turn_back(scene, replay, code, out);
+                }
+                return;
+            }
+        };
+        let oldest = records.first().map_or(Seq(u64::MAX), |record| record.seq);
+        let events = records.into_iter().map(|record| Arc::new(kind::of(&self.name).event(&self.name, record)));
+        let waiting = self.pages.arrived(block, events.collect(), scene.now.mono_ms);
+        for replay in waiting {
+            if !self.members.contains(&replay.caller.user, replay.caller.conn) {
+                // It left while the store was reading, and was taken off the list then; by now it may
+                // be on it again. The request still wants its answer.
+                answer(replay.caller, Event::Left(Left { room: self.name.clone() }), out);
+            } else if oldest > replay.after.next() {
+                self.expired(scene, replay, oldest, out);
+            } else {
+                self.replay(scene, replay, out);
+            }
+        }
+        self.pages.expire(scene.now.mono_ms);
+    }
+
+    /// Not an empty history: the client must know that it has not seen the room (P14).
+    fn turn_back(&mut self, scene: Scene<'_>, replay: Replay, code: ErrorCode, out: &mut Vec<Effect>) {
+        let Replay { caller, cause, after, .. } = replay;
+        let Caller { conn, user, .. } = caller.clone();
+        if cause == Cause::More {
+            self.members.fall_behind(&user, conn, after);
+            return refuse(&caller, store_refusal(code), out);
+        }
+        turn_away(&self.name, caller, store_refusal(code), out);
+        self.remove(scene, &user, conn, Ending::Deliberate, out);
+    }
+
+    /// The store has forgotten, at least in part, what the replay was planned to tell.
+    fn expired(&mut self, scene: Scene<'_>, mut replay: Replay, oldest: Seq, out: &mut Vec<Effect>) {
+        self.floor = self.floor.max(Seq(oldest.0 - 1)).min(self.position);
+        replay.events.clear();
+        match replay.cause {
+            Cause::Join => {
+                replay.after = self.floor;
+                self.replay(scene, replay, out);
+            }
+            Cause::Resume => self.attach(replay.caller, Vec::new(), Some(Unrecovered::Expired), out),
+            Cause::More => {
+                let resync = self.resync(Unrecovered::Expired);
+                self.go_live(replay.caller, resync, Vec::new(), out);
             }
         }
     }
 
-    pub(super) fn replay_fetched(
-        &mut self,
-        scene: Scene<'_>,
-        mut replay: Replay,
-        records: Result<Vec<Record>, ErrorCode>,
-        out: &mut Vec<Effect>,
-    ) {
-        if !self.members.contains(&replay.caller.user, replay.caller.conn) {
-            // It left while the store was reading, and was taken off the list then; by now it may
-            // be on it again. The request still wants its answer.
-            return answer(replay.caller, Event::Left(Left { room: self.name.clone() }), out);
+    /// Tells a part of what was missed; the connection asks for the rest when it is ready.
+    fn tell_part(&mut self, replay: Replay, out: &mut Vec<Effect>) {
+        let Replay { caller, cause, after, events } = replay;
+        if !self.members.fall_behind(&caller.user, caller.conn, after) {
+            return;
         }
-        let records = match records {
-            Ok(records) => records,
-            Err(code) => {
-                // Not an empty history: the client must know that it has not seen the room (P14).
-                let Caller { conn, user, .. } = replay.caller.clone();
-                turn_away(&self.name, replay.caller, store_refusal(code), out);
-                return self.remove(scene, &user, conn, Ending::Deliberate, out);
-            }
-        };
-        if records.first().is_none_or(|first| first.seq != replay.after.next()) {
-            // Forgotten by the store since the replay was planned, at least in part.
-            replay.events.clear();
-            self.floor = records.first().map_or(self.position, |first| Seq(first.seq.0 - 1));
-            if replay.resumes || records.is_empty() {
-                let reason = replay.resumes.then_some(Unrecovered::Expired);
-                return self.attach(replay.caller, Vec::new(), reason, out);
-            }
+        let behind = self.position.0 - after.0;
+        let answer = Box::new(self.replay_answer(cause, &events, behind));
+        let (to, room, replay) = (caller.conn, self.name.clone(), Replayed { events, is_live: false });
+        out.push(Effect::Attach { to, room, answer, request: caller, replay });
+    }
+
+    fn finish(&mut self, replay: Replay, out: &mut Vec<Effect>) {
+        let Replay { caller, cause, mut events, .. } = replay;
+        if cause == Cause::Join {
+            let skipped = events.len() - fitting_tail(&events);
+            events.drain(..skipped);
         }
-        for record in records {
-            replay.after = record.seq;
-            replay.events.push(Arc::new(kind::of(&self.name).event(&self.name, record)));
+        let answer = self.replay_answer(cause, &events, 0);
+        self.go_live(caller, answer, events, out);
+    }
+
+    fn replay_answer(&self, cause: Cause, events: &[Arc<Event>], behind: u64) -> Event {
+        let replayed = u32::try_from(events.len()).unwrap_or(u32::MAX);
+        match cause {
+            Cause::More => Event::Page(ReplayPage { room: self.name.clone(), replayed, behind }),
+            Cause::Join | Cause::Resume => Event::Joined(Box::new(self.joined(replayed, behind, None))),
         }
-        // Records that the room has not delivered yet come live; replaying them would double them.
-        let undelivered = replay.after.0.saturating_sub(self.position.0);
-        let kept = replay.events.len().saturating_sub(usize::try_from(undelivered).unwrap_or(usize::MAX));
-        replay.events.truncate(kept);
-        replay.after = replay.after.min(self.position);
-        self.replay(replay, out);
     }
 
     fn attach(
         &mut self,
         caller: Caller,
-        replay: Vec<Arc<Event>>,
+        events: Vec<Arc<Event>>,
         reason: Option<Unrecovered>,
         out: &mut Vec<Effect>,
     ) {
-        if !self.members.attach(&caller.user, caller.conn) {
-            return;
+        let replayed = u32::try_from(events.len()).unwrap_or(u32::MAX);
+        let joined = Event::Joined(Box::new(self.joined(replayed, 0, reason)));
+        self.go_live(caller, joined, events, out);
+    }
+
+    fn go_live(&mut self, caller: Caller, answer: Event, events: Vec<Arc<Event>>, out: &mut Vec<Effect>) {
+        if self.members.attach(&caller.user, caller.conn) {
+            let (to, room, replay) = (caller.conn, self.name.clone(), Replayed { events, is_live: true });
+            out.push(Effect::Attach { to, room, answer: Box::new(answer), request: caller, replay });
         }
-        let joined = Joined {
+    }
+
+    fn joined(&self, replayed: u32, behind: u64, reason: Option<Unrecovered>) -> Joined {
+        Joined {
             room: self.name.clone(),
             epoch: self.epoch,
             head: self.position,
             floor: self.floor,
-            replayed: u32::try_from(replay.len()).unwrap_or(u32::MAX),
+            replayed,
+            behind,
             recovered: reason.is_none(),
             reason,
             durable: self.durable,
             member_count: self.count_u32(),
             members: self.members.list_present(limits::MEMBERS_LISTED),
-        };
-        let (to, room) = (caller.conn, self.name.clone());
-        out.push(Effect::Attach { to, room, joined: Box::new(joined), request: caller, replay });
-    }
-
-    pub(super) fn fetch_after(&mut self, after: Seq, limit: u32, ticket: Ticket, out: &mut Vec<Effect>) {
-        self.awaited += 1;
-        let request = StoreRequest::After { after, limit, ticket };
-        out.push(Effect::Store { room: self.name.clone(), request });
+            receipts: self.cursors.list(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use compact_str::CompactString;
-use parlour_protocol::UserId;
+use parlour_protocol::{Seq, UserId};
 use parlour_protocol::command::{Availability, SetPresence};
 use parlour_protocol::event::{Member, Status};
 
@@ -41,6 +41,8 @@ struct Connection {
     availability: Availability,
     /// Whether it is on its shard's list and gets broadcasts.
     attached: bool,
+    /// The last event that it was told, while it waits to ask for more.
+    behind: Option<Seq>,
 }
 
 /// What a change of members means to the others.
@@ -93,7 +95,7 @@ impl Members {
 
     /// Adds a connection.
     pub fn join(&mut self, user: &UserId, id: ConnId, says: SetPresence, wall_ms: i64) -> Change {
-        let connection = Connection { id, availability: says.status, attached: false };
+        let connection = Connection { id, availability: says.status, attached: false, behind: None };
         let Some(presence) = self.present.get_mut(user) else {
             self.lately.retain(|member| member.user != *user);
             self.present.insert(user.clone(), Presence::new(connection, says.text, wall_ms));
@@ -121,6 +123,45 @@ impl Members {
             self.per_shard[shard] += 1;
         }
         true
+    }
+
+    /// Notes that a connection was told the past only up to an event.
+    pub fn fall_behind(&mut self, user: &UserId, conn: ConnId, told: Seq) -> bool {
+        let connection = self.present.get_mut(user).and_then(|presence| presence.connection_mut(conn));
+        connection.is_some_and(|connection| {
+            connection.behind = Some(told);
+            true
+        })
+    }
+
+    /// Takes the last event that a connection was told, if it waits for more.
+    pub fn take_behind(&mut self, user: &UserId, conn: ConnId) -> Option<Seq> {
+        self.present.get_mut(user)?.connection_mut(conn)?.behind.take()
+    }
+
+    /// Lists the users who are here, or waited for.
+    pub fn users(&self) -> impl Iterator<Item = &UserId> {
+        self.present.keys()
+    }
+
+    /// Lists the connections of a user.
+    #[must_use]
+    pub fn connections(&self, user: &UserId) -> Vec<ConnId> {
+        let presence = self.present.get(user);
+        presence.map_or_else(Vec::new, |presence| presence.connections.iter().map(|c| c.id).collect())
+    }
+
+    /// Removes all traces of a user.
+    pub fn forget(&mut self, user: &UserId) {
+        if let Some(Presence { grace_until: Some(until), .. }) = self.present.remove(user) {
+            self.grace.remove(&(until, user.clone()));
+        }
+        self.forget_lately(user);
+    }
+
+    /// Forgets that a user was here lately.
+    pub fn forget_lately(&mut self, user: &UserId) {
+        self.lately.retain(|member| member.user != *user);
     }
 
     /// Removes a connection. The last lost one of a user leaves a place until `grace_until_ms`.

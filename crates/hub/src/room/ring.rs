@@ -30,6 +30,29 @@ impl Ring {
         }
     }
 
+    /// Forgets the events up to and including `floor`.
+    pub fn forget(&mut self, floor: Seq) {
+        while let Some(oldest) = self.events.pop_front_if(|event| event.seq() <= Some(floor)) {
+            self.bytes -= text_bytes(&oldest);
+        }
+    }
+
+    /// Changes an event, if it is here.
+    pub fn amend(&mut self, seq: Seq, change: impl FnOnce(&mut Event)) {
+        let first = self.events.front().and_then(|event| event.seq());
+        let index = first.and_then(|first| usize::try_from(seq.0.checked_sub(first.0)?).ok());
+        if let Some(event) = index.and_then(|index| self.events.get_mut(index)) {
+            self.bytes -= text_bytes(event);
+            change(Arc::make_mut(event));
+            self.bytes += text_bytes(event);
+        }
+    }
+
+    /// Lists the numbers of the events for which `is_meant` holds.
+    pub fn find(&self, is_meant: impl Fn(&Event) -> bool) -> Vec<Seq> {
+        self.events.iter().filter(|event| is_meant(event)).filter_map(|event| event.seq()).collect()
+    }
+
     /// Returns the number of events.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
@@ -62,6 +85,7 @@ pub fn text_bytes(event: &Event) -> usize {
     match event {
         Event::Message(message) => message.text.len(),
         Event::Private(message) => message.text.len(),
+        Event::Edited(change) => change.what.text.as_ref().map_or(0, |text| text.len()),
         _ => 0,
     }
 }

@@ -1,0 +1,98 @@
+//! Older parts of the log while somebody reads them: one read of the store serves all who resume.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parlour_protocol::event::Event;
+use parlour_protocol::Seq;
+
+use crate::effect::Replay;
+
+/// Events of one block, and so of one read.
+pub(super) const BLOCK: u64 = 128;
+/// Most blocks in memory.
+const MOST: usize = 8;
+/// How long a block stays that nobody asks for, in milliseconds.
+const KEEP_MS: u64 = 5_000;
+
+/// Blocks of the log that were read lately, and those who wait for one.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    blocks: HashMap<u64, Block>,
+    waiting: HashMap<u64, Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    replays: Vec<Replay>,
+    /// Whether something in the block was changed while it was read.
+    is_stale: bool,
+}
+
+#[derive(Debug)]
+struct Block {
+    events: Vec<Arc<Event>>,
+    /// 0 for one that only those may have who waited for it.
+    until_ms: u64,
+}
+
+/// Returns the block that an event belongs to.
+fn block_of(seq: Seq) -> u64 {
+    seq.0.saturating_sub(1) / BLOCK
+}
+
+impl Pages {
+    /// Lists what memory has of the block after an event; empty if it does not have the next one.
+    pub(super) fn after(&mut self, after: Seq, now_ms: u64) -> &[Arc<Event>] {
+        let wanted = after.next();
+        let Some(block) = self.blocks.get_mut(&block_of(wanted)) else {
+            return &[];
+        };
+        if block.until_ms > 0 {
+            block.until_ms = now_ms + KEEP_MS;
+        }
+        let first = block.events.iter().position(|event| event.seq() == Some(wanted));
+        first.map_or(&[], |first| &block.events[first..])
+    }
+
+    /// Adds a reader of the block after its place; returns where to read from, for the first one.
+    pub(super) fn wait(&mut self, replay: Replay) -> Option<(u64, Seq)> {
+        let block = block_of(replay.after.next());
+        let waiting = self.waiting.entry(block).or_default();
+        waiting.replays.push(replay);
+        (waiting.replays.len() == 1).then_some((block, Seq(block * BLOCK)))
+    }
+
+    /// Keeps a block that was read, if it may be kept, and returns those who wait for it.
+    pub(super) fn arrived(&mut self, block: u64, events: Vec<Arc<Event>>, now_ms: u64) -> Vec<Replay> {
+        let Waiting { replays, is_stale } = self.waiting.remove(&block).unwrap_or_default();
+        let until_ms = if is_stale { 0 } else { now_ms + KEEP_MS };
+        while self.blocks.len() >= MOST
+            && let Some(oldest) = self.blocks.iter().min_by_key(|(_, block)| block.until_ms)
+        {
+            let oldest = *oldest.0;
+            self.blocks.remove(&oldest);
+        }
+        self.blocks.insert(block, Block { events, until_ms });
+        replays
+    }
+
+    /// Returns those who wait for a block that could not be read.
+    pub(super) fn failed(&mut self, block: u64) -> Vec<Replay> {
+        self.waiting.remove(&block).unwrap_or_default().replays
+    }
+
+    /// Forgets all blocks, because something in the log was changed.
+    pub(super) fn forget(&mut self) {
+        self.blocks.clear();
+        self.waiting.values_mut().for_each(|waiting| waiting.is_stale = true);
+    }
+
+    pub(super) fn expire(&mut self, now_ms: u64) {
+        self.blocks.retain(|_, block| block.until_ms > now_ms);
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.blocks.values().map(|block| block.until_ms).min()
+    }
+}

@@ -1,0 +1,212 @@
+//! Saying and changing things: from the wish of a member to the answer of the store.
+
+use compact_str::CompactString;
+use parlour_protocol::content::{Content, Details};
+use parlour_protocol::event::{Ack, Event, MessageStatus, Stored as StoredAt};
+use parlour_protocol::{ErrorCode, Refusal, Seq};
+
+use super::{Room, Scene, answer, store_refusal};
+use crate::effect::{Effect, StoreRequest};
+use crate::input::Caller;
+use crate::log::{Draft, Guard, NewEntry, Place, Record, Stored};
+
+impl Room {
+    pub(super) fn publish(
+        &mut self,
+        scene: Scene<'_>,
+        caller: Caller,
+        entries: Vec<NewEntry>,
+        out: &mut Vec<Effect>,
+    ) {
+        let guard = match self.permit_all(&caller, &entries) {
+            Ok(guard) => guard,
+            Err(refusal) => return self.fail(caller, first_cid(&entries), refusal, out),
+        };
+        self.members.touch(&caller.user, scene.now.wall_ms);
+        if self.typing.stop(&caller.user) {
+            self.tell_typing(scene, caller.user.clone(), false, out);
+        }
+        self.store(scene, caller, guard, entries, out);
+    }
+
+    /// Has entries stored, or numbers them itself where nothing is kept.
+    pub(super) fn store(
+        &mut self,
+        scene: Scene<'_>,
+        caller: Caller,
+        guard: Guard,
+        entries: Vec<NewEntry>,
+        out: &mut Vec<Effect>,
+    ) {
+        let (room, sender, ts) = (self.name.clone(), caller.user.clone(), scene.now.wall_ms);
+        let draft = Draft { room, new_epoch: self.epoch, sender, ts, guard, entries };
+        if self.durable {
+            self.awaited += 1;
+            let request = StoreRequest::Append { caller, draft };
+            out.push(Effect::Store { room: self.name.clone(), request });
+        } else {
+            let outcome = self.number(&draft);
+            self.acknowledge(scene, caller, draft, outcome, out);
+        }
+    }
+
+    /// Numbers messages of a room without a log, as a store would.
+    fn number(&self, draft: &Draft) -> Result<Stored, Refusal> {
+        let place = |seq| Place { seq, thread: None, count: 0 };
+        let ts = draft.ts.max(self.last_ts);
+        let mut stored = Stored { epoch: self.epoch, ts, dup: false, entries: Vec::new() };
+        let mut next = self.position;
+        for entry in &draft.entries {
+            match self.earlier(draft, entry)? {
+                Some((seq, ts)) => {
+                    (stored.dup, stored.ts) = (true, ts);
+                    stored.entries.push(place(seq));
+                }
+                None => {
+                    next = next.next();
+                    stored.entries.push(place(next));
+                }
+            }
+        }
+        match stored.dup && next != self.position {
+            true => Err(ErrorCode::IdempotencyConflict.into()),
+            false => Ok(stored),
+        }
+    }
+
+    /// Finds a message under the same cid, as far back as memory goes.
+    fn earlier(&self, draft: &Draft, entry: &NewEntry) -> Result<Option<(Seq, i64)>, Refusal> {
+        let Content::Message(said) = &entry.content else {
+            return Err(Refusal::because(ErrorCode::Forbidden, "this room keeps nothing that could be changed"));
+        };
+        let found = entry.cid.as_ref().and_then(|_| {
+            self.ring.newest_first().find_map(|event| match &**event {
+                Event::Message(m) if m.cid == entry.cid && m.sender == draft.sender => Some(m),
+                _ => None,
+            })
+        });
+        match found {
+            Some(m) if m.text == said.text => Ok(Some((m.seq, m.ts))),
+            Some(_) => Err(ErrorCode::IdempotencyConflict.into()),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn appended(
+        &mut self,
+        scene: Scene<'_>,
+        caller: Caller,
+        draft: Draft,
+        outcome: Result<Stored, Refusal>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.awaited -= 1;
+        self.acknowledge(scene, caller, draft, outcome, out);
+        self.tick(scene, out);
+    }
+
+    fn acknowledge(
+        &mut self,
+        scene: Scene<'_>,
+        caller: Caller,
+        draft: Draft,
+        outcome: Result<Stored, Refusal>,
+        out: &mut Vec<Effect>,
+    ) {
+        let stored = match outcome {
+            Ok(stored) => stored,
+            Err(refusal) => return self.fail(caller, first_cid(&draft.entries), refusal, out),
+        };
+        let is_batch = draft.entries.len() > 1;
+        let Some(first) = stored.entries.first().map(|place| place.seq) else {
+            return;
+        };
+        if stored.epoch != self.epoch {
+            self.rewound(stored.epoch, out);
+        } else if stored.dup {
+            // Also a duplicate may be news: the answer to the first attempt may have been lost.
+            let newest = stored.entries.last().map_or(first, |place| place.seq);
+            if newest > self.position {
+                self.heal(newest, out);
+            }
+        } else {
+            self.deliver_draft(scene, draft, &stored, out);
+        }
+        let Stored { epoch, ts, dup, entries } = stored;
+        let count = is_batch.then(|| u32::try_from(entries.len()).unwrap_or(u32::MAX));
+        let stored = StoredAt { room: self.name.clone(), epoch, seq: first, ts, dup, count };
+        answer(caller, Event::Ack(Ack { stored: Some(stored) }), out);
+    }
+
+    fn deliver_draft(&mut self, scene: Scene<'_>, draft: Draft, stored: &Stored, out: &mut Vec<Effect>) {
+        for (NewEntry { cid, content }, place) in draft.entries.into_iter().zip(&stored.entries) {
+            if place.seq == Seq(1) && self.name.is_private() {
+                self.begin_inbox(out);
+            }
+            let content = placed(content, place);
+            let record = Record { seq: place.seq, sender: draft.sender.clone(), cid, ts: stored.ts, content };
+            self.deliver(scene, record, out);
+        }
+    }
+
+    /// Tells a connection that what it wanted stored was not.
+    pub(super) fn fail(
+        &self,
+        caller: Caller,
+        cid: Option<CompactString>,
+        refusal: Refusal,
+        out: &mut Vec<Effect>,
+    ) {
+        let Caller { conn: to, request, .. } = caller;
+        out.push(Effect::Fail { to, room: self.name.clone(), request, cid, refusal });
+    }
+
+    /// Asks where a cid of the caller is stored.
+    pub(super) fn status(&mut self, caller: Caller, cid: CompactString, out: &mut Vec<Effect>) {
+        if !self.durable {
+            return self.found(caller, cid, Ok(None), out);
+        }
+        self.awaited += 1;
+        let request = StoreRequest::Find { caller, cid };
+        out.push(Effect::Store { room: self.name.clone(), request });
+    }
+
+    pub(super) fn found(
+        &self,
+        caller: Caller,
+        cid: CompactString,
+        found: Result<Option<Stored>, ErrorCode>,
+        out: &mut Vec<Effect>,
+    ) {
+        let event = match found {
+            Ok(stored) => {
+                let stored = stored.and_then(|stored| {
+                    let (epoch, seq, ts) = (stored.epoch, stored.entries.first()?.seq, stored.ts);
+                    Some(StoredAt { room: self.name.clone(), epoch, seq, ts, dup: true, count: None })
+                });
+                Event::Status(MessageStatus { room: self.name.clone(), cid, stored })
+            }
+            Err(code) => Event::Error(store_refusal(code)),
+        };
+        answer(caller, event, out);
+    }
+}
+
+fn first_cid(entries: &[NewEntry]) -> Option<CompactString> {
+    entries.first().and_then(|entry| entry.cid.clone())
+}
+
+/// Puts into a content what only the store knew.
+fn placed(content: Content, place: &Place) -> Content {
+    match content {
+        Content::Message(mut said) if place.thread.is_some() => {
+            said.details = Some(Box::new(Details { thread: place.thread, ..*said.details.unwrap_or_default() }));
+            Content::Message(said)
+        }
+        Content::Reaction(mut reaction) => {
+            reaction.count = place.count;
+            Content::Reaction(reaction)
+        }
+        content => content,
+    }
+}
