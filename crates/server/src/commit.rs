@@ -7,18 +7,21 @@
 //! not stored either: a client that repeats them all keeps their order (P3).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parlour_hub::input::Caller;
-use parlour_hub::log::{Draft, Stored};
+use parlour_hub::log::{Draft, NewEntry, Refused, Stored};
+use parlour_hub::room::store_refusal;
 use parlour_hub::{ConnId, Input};
-use parlour_protocol::{ErrorCode, RoomName};
+use parlour_protocol::content::Content;
+use parlour_protocol::{ErrorCode, Refusal, RoomName};
 use tokio::sync::mpsc;
 
 use crate::inbox::Mail;
 use crate::node::Node;
-use crate::store::{Conflict, StoreError};
+use crate::store::StoreError;
 
 /// Most drafts of one transaction (P4).
 const BATCH: usize = 512;
@@ -51,7 +54,9 @@ pub struct Pipe {
 #[derive(Debug)]
 enum Order {
     Store(Pending),
-    /// The room has told the connection about a failure; what follows was sent to it after that.
+    /// A draft of this pipe found the queue full; its answer is on the way.
+    Block(Pipe, Refusal),
+    /// The connection knows of the failure; what follows was let through by it.
     Reopen(Pipe),
 }
 
@@ -71,12 +76,15 @@ impl CommitQueue {
     /// Hands a draft to the committer.
     ///
     /// # Errors
-    /// Gives it back when the queue is full.
+    /// Gives it back when the queue is full; what its connection has sent to the room behind it is
+    /// refused too, until the pipe is reopened.
     pub fn submit(&self, caller: Caller, draft: Draft) -> Result<(), Box<(Caller, Draft)>> {
         let bytes = cost(&draft);
         let crowded = self.waiting.load(Ordering::Relaxed) >= self.most
             || self.waiting_bytes.load(Ordering::Relaxed) + bytes > self.most_bytes;
         if crowded {
+            let pipe = Pipe::new(caller.conn, draft.room.clone());
+            let _ = self.sender.send(Order::Block(pipe, blocked(ErrorCode::Overloaded, &caller)));
             return Err(Box::new((caller, draft)));
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +94,7 @@ impl CommitQueue {
         Ok(())
     }
 
-    /// Lets messages of a pipe pass again, once its room has handled the failure before them.
+    /// Lets messages of a pipe pass again, once its connection knows of the failure before them.
     pub fn reopen(&self, pipe: Pipe) {
         let _ = self.sender.send(Order::Reopen(pipe));
     }
@@ -118,7 +126,17 @@ impl CommitQueue {
 
 /// What a draft counts for in the bound of the queue, in bytes.
 fn cost(draft: &Draft) -> usize {
-    draft.body.len() + 256
+    let text = |entry: &NewEntry| match &entry.content {
+        Content::Message(said) => said.text.len(),
+        Content::Edit(edit) => edit.text.as_ref().map_or(0, |text| text.len()),
+        _ => 0,
+    };
+    draft.entries.iter().map(|entry| text(entry) + 256).sum()
+}
+
+/// The refusal of what stands behind a failure.
+fn blocked(code: ErrorCode, failed: &Caller) -> Refusal {
+    Refusal { blocked_by: failed.request.clone(), ..code.into() }
 }
 
 /// Stores drafts until the queue is closed, and tells each room what became of its own.
@@ -148,65 +166,90 @@ pub async fn run(node: Arc<Node>, mut drafts: Drafts) {
 fn sort_out(
     node: &Node,
     orders: &mut Vec<Order>,
-    blocked: &mut HashMap<Pipe, ErrorCode>,
+    blocked: &mut HashMap<Pipe, Refusal>,
     batch: &mut Vec<Pending>,
 ) {
     for order in orders.drain(..) {
         match order {
             Order::Store(pending) if blocked.is_empty() => batch.push(pending),
             Order::Store(pending) => match blocked.get(&pending.pipe()) {
-                Some(code) => {
+                Some(refusal) => {
                     node.commits.done(std::slice::from_ref(&pending));
-                    post(node, pending, Err(*code));
+                    post(node, pending, Err(refusal.clone()));
                 }
                 None => batch.push(pending),
             },
+            Order::Block(pipe, refusal) => {
+                blocked.entry(pipe).or_insert(refusal);
+            }
             Order::Reopen(pipe) => drop(blocked.remove(&pipe)),
         }
     }
 }
 
-fn answer(node: &Node, batch: &mut Vec<Pending>, outcomes: Vec<Result<Stored, Conflict>>) {
+fn answer(node: &Node, batch: &mut Vec<Pending>, outcomes: Vec<Result<Stored, Refused>>) {
     let mut outcomes = outcomes.into_iter();
     for pending in batch.drain(..) {
         let outcome = match outcomes.next() {
             Some(Ok(stored)) => Ok(stored),
-            Some(Err(Conflict)) => Err(ErrorCode::IdempotencyConflict),
-            None => Err(ErrorCode::Indeterminate),
+            Some(Err(refused)) => Err(refusal(refused)),
+            None => Err(ErrorCode::Indeterminate.into()),
         };
         post(node, pending, outcome);
     }
 }
 
-/// Refuses a batch, and blocks its pipes until their rooms have handled that.
-fn fail(node: &Node, batch: &mut Vec<Pending>, error: StoreError, blocked: &mut HashMap<Pipe, ErrorCode>) {
-    node.note_store_error(error);
-    let code = error_code(error);
-    let mut failed = Vec::new();
+/// Refuses a batch, and blocks its pipes until their connections know.
+fn fail(node: &Node, batch: &mut Vec<Pending>, error: StoreError, blocked: &mut HashMap<Pipe, Refusal>) {
+    let code = node.note_store_error(error);
     for pending in batch.drain(..) {
-        let pipe = pending.pipe();
-        if blocked.insert(pipe.clone(), code).is_none() {
-            failed.push(pipe);
-        }
-        post(node, pending, Err(code));
-    }
-    // Behind the failures, in the same inbox.
-    for pipe in failed {
-        node.inboxes[node.home(&pipe.room)].post(Mail::Reopen(pipe));
+        let refusal = match blocked.entry(pending.pipe()) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                entry.insert(self::blocked(code, &pending.caller));
+                store_refusal(code)
+            }
+        };
+        post(node, pending, Err(refusal));
     }
 }
 
 impl Pending {
     fn pipe(&self) -> Pipe {
-        Pipe { conn: self.caller.conn, room: self.draft.room.clone() }
+        Pipe::new(self.caller.conn, self.draft.room.clone())
     }
 }
 
-fn post(node: &Node, pending: Pending, outcome: Result<Stored, ErrorCode>) {
+impl Pipe {
+    /// Names what a connection sends to a room.
+    #[must_use]
+    pub fn new(conn: ConnId, room: RoomName) -> Self {
+        Self { conn, room }
+    }
+}
+
+fn post(node: &Node, pending: Pending, outcome: Result<Stored, Refusal>) {
     let Pending { caller, draft } = pending;
     let room = draft.room.clone();
     let home = node.home(&room);
     node.inboxes[home].post(Mail::Input { room, input: Input::Appended { caller, draft, outcome } });
+}
+
+/// Says why a draft was refused that the store looked at.
+fn refusal(refused: Refused) -> Refusal {
+    match refused {
+        Refused::Conflict => ErrorCode::IdempotencyConflict.into(),
+        Refused::NoTarget => {
+            Refusal::because(ErrorCode::NotFound, "target: there is no such message here, or not any more")
+        }
+        Refused::NotAuthor => {
+            Refusal::because(ErrorCode::Forbidden, "the message is somebody else's; moderators may delete it")
+        }
+        Refused::Exists => ErrorCode::Exists.into(),
+        Refused::TooMany => {
+            Refusal::because(ErrorCode::LimitExceeded, "there are as many reactions or pins as may be")
+        }
+    }
 }
 
 /// Returns the row of the error table for a store's failure.

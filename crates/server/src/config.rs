@@ -137,6 +137,38 @@ pub struct RoomRule {
     pub pattern: String,
     /// Whether messages are stored before they are broadcast.
     pub durable: bool,
+    /// What is kept of them.
+    pub retention: Retention,
+}
+
+impl RoomRule {
+    /// Whether the rule is about a room.
+    #[must_use]
+    pub fn matches(&self, room: &str) -> bool {
+        match self.pattern.strip_suffix('*') {
+            Some(prefix) => room.starts_with(prefix),
+            None => room == self.pattern,
+        }
+    }
+}
+
+/// What is kept of a room's log; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Entries of the last so many days.
+    pub days: Option<u32>,
+    /// The newest so many entries.
+    pub messages: Option<u64>,
+    /// The newest entries of together so many bytes of text.
+    pub bytes: Option<u64>,
+}
+
+impl Retention {
+    /// Whether everything is kept.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What is logged, and how.

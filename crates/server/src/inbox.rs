@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use parlour_hub::input::Caller;
 use parlour_hub::{ConnId, Effect, Input};
 use parlour_protocol::event::{Event, RoomSummary};
-use parlour_protocol::{RequestId, RoomName};
-use tokio::sync::Notify;
+use parlour_protocol::{RoomName, Seq};
+use tokio::sync::{Notify, oneshot};
 
 use crate::admission::Permit;
 
@@ -28,9 +29,12 @@ pub enum Mail {
     Broadcast { room: RoomName, event: Arc<Event> },
     /// A connection asks every shard for its rooms.
     ListRooms(Arc<RoomList>),
+    /// The node wants to know which stored rooms are here.
+    NameRooms(oneshot::Sender<Vec<RoomName>>),
     /// The private conversations of a user who has just come.
-    Conversations { conn: ConnId, cursors: Vec<(RoomName, parlour_protocol::Seq)> },
-    /// The rooms have handled a failed commit; what they send from now on may be stored again.
+    Conversations { conn: ConnId, cursors: Vec<(RoomName, Seq)> },
+    /// A connection knows of a failure and holds back what must not pass it; what the room sends
+    /// from now on may be stored again.
     Reopen(crate::commit::Pipe),
     /// The node is shutting down: close connections over this time.
     Drain { spread_ms: u64 },
@@ -42,11 +46,9 @@ pub enum Mail {
 #[derive(Debug)]
 pub struct RoomList {
     /// Who asked.
-    pub conn: ConnId,
-    /// The request to answer.
-    pub request: Option<RequestId>,
-    /// What has been collected.
-    pub rooms: Mutex<Vec<RoomSummary>>,
+    pub caller: Caller,
+    /// What has been collected, with the last event that the caller has read there.
+    pub rooms: Mutex<Vec<(RoomSummary, Option<Seq>)>>,
     /// Shards that have not answered yet.
     pub missing: AtomicUsize,
 }

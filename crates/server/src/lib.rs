@@ -21,6 +21,7 @@ pub mod shard;
 pub mod shell;
 pub mod store;
 pub mod upgrade;
+pub mod upkeep;
 pub mod verifier;
 
 pub use config::Config;

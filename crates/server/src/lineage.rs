@@ -29,13 +29,19 @@ impl Lineage {
     /// # Errors
     /// The store's.
     pub async fn of(store: &dyn Store) -> Result<Self, StoreError> {
-        let known = store.documents(KEY.into(), 1).await?;
-        if let Some(Document { value, .. }) = known.into_iter().find(|document| document.key == KEY) {
-            return Ok(Self(value));
+        if let Some(known) = Self::read(store).await? {
+            return Ok(known);
         }
         let new = Self::draw();
         store.put(vec![Document { key: KEY.into(), value: new.0.clone() }]).await?;
-        Ok(new)
+        // Another node may have done the same.
+        Ok(Self::read(store).await?.unwrap_or(new))
+    }
+
+    async fn read(store: &dyn Store) -> Result<Option<Self>, StoreError> {
+        let known = store.documents(KEY.into(), 1).await?;
+        let number = known.into_iter().find(|document| document.key == KEY);
+        Ok(number.map(|Document { value, .. }| Self(value)))
     }
 
     /// Returns the epoch that a room's log begins with.

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use parlour_hub::rules::{Pattern, Rules};
 use parlour_hub::session::{Permissions, Rates};
 use parlour_protocol::command::Hello;
 use parlour_protocol::event::Window;
-use parlour_protocol::{ErrorCode, Refusal, RoomName, UserId, limits};
+use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, UserId, limits};
+use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::commit::{CommitQueue, Drafts, error_code};
@@ -35,8 +36,7 @@ pub struct Node {
     pub metrics: Arc<Metrics>,
     /// Where rooms are kept.
     pub store: Box<dyn Store>,
-    /// What the epochs of new rooms follow from.
-    pub lineage: Lineage,
+    lineage: RwLock<Lineage>,
     /// The way of messages to the store.
     pub commits: CommitQueue,
     /// The way of small documents to the store.
@@ -97,11 +97,33 @@ impl Node {
             clock,
             metrics,
             store,
-            lineage,
+            lineage: RwLock::new(lineage),
             commits,
             shell,
         };
         (Arc::new(node), drafts)
+    }
+
+    /// Returns the epoch that the log of a room begins with.
+    #[must_use]
+    pub fn new_epoch(&self, room: &RoomName) -> Epoch {
+        self.lineage.read().unwrap_or_else(PoisonError::into_inner).epoch(room)
+    }
+
+    /// Notes what the epochs of new rooms follow from.
+    pub fn set_lineage(&self, lineage: Lineage) {
+        *self.lineage.write().unwrap_or_else(PoisonError::into_inner) = lineage;
+    }
+
+    /// Asks every shard for the rooms that it holds and that are stored.
+    pub async fn rooms_in_memory(&self) -> Vec<RoomName> {
+        let mut rooms = Vec::new();
+        for inbox in &self.inboxes {
+            let (answer, named) = oneshot::channel();
+            inbox.post(Mail::NameRooms(answer));
+            rooms.extend(named.await.unwrap_or_default());
+        }
+        rooms
     }
 
     /// Returns the shard that a room lives on.

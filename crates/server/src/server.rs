@@ -19,6 +19,7 @@ use crate::listener;
 use crate::node::{Node, open_store};
 use crate::shard::{self, ShardThread};
 use crate::store::Store;
+use crate::upkeep;
 
 /// Longest time from a drain to the end of the process, beyond the configured spread.
 const DRAIN_SLACK: Duration = Duration::from_secs(5);
@@ -34,6 +35,7 @@ pub struct Server {
     committing: JoinHandle<()>,
     documenting: JoinHandle<()>,
     watching: JoinHandle<()>,
+    keeping: JoinHandle<()>,
     shards: Vec<ShardThread>,
 }
 
@@ -110,6 +112,7 @@ impl Server {
             committing: tokio::spawn(commit::run(Arc::clone(&node), drafts)),
             documenting: tokio::spawn(documents::run(Arc::clone(&node))),
             watching: tokio::spawn(watch(Arc::clone(&node))),
+            keeping: tokio::spawn(upkeep::run(Arc::clone(&node))),
             shards: shards.map_err(StartError::Thread)?,
             node,
         };
@@ -181,7 +184,8 @@ impl Server {
         if joining.await.is_err() {
             tracing::error!("a shard did not end in order");
         }
-        for task in [self.accepting, self.administration, self.committing, self.documenting, self.watching] {
+        let tasks = [self.accepting, self.administration, self.committing, self.documenting];
+        for task in tasks.into_iter().chain([self.watching, self.keeping]) {
             task.abort();
             // Aborted is what it should be.
             drop(task.await);

@@ -25,13 +25,16 @@ mod commands;
 mod connection;
 mod deadlines;
 mod ending;
+mod entries;
 #[cfg(feature = "failpoints")]
 mod failpoint;
 mod fanout;
 mod flush;
+mod listing;
 #[doc(hidden)]
 pub mod measure;
 mod outbox;
+mod pipes;
 mod read;
 mod run;
 mod send;

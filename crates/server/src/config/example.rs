@@ -20,6 +20,11 @@ const ROOMS: &str = "
 # [[room]]
 # pattern = \"ticks:*\"
 # durable = false
+# [[room]]
+# pattern = \"support:*\"
+# keep_days = 365        # older messages are forgotten, once a minute
+# keep_messages = 100000 # and all but the newest so many
+# keep_bytes = 100000000 # and all but the newest of together so many bytes of text
 ";
 
 /// Returns `parlour.example.toml`.

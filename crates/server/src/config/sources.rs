@@ -1,12 +1,13 @@
 //! Fills a [`Config`] from a TOML file, then the environment, then flags.
 
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::settings::{find, nearest};
 use super::value::Given;
-use super::{Config, ConfigError, ConfigErrors, RoomRule, check};
+use super::{Config, ConfigError, ConfigErrors, Retention, RoomRule, check};
 
 /// Prefix of our environment variables.
 const PREFIX: &str = "PARLOUR_";
@@ -100,6 +101,20 @@ struct RawRoom {
     pattern: String,
     #[serde(default = "durable")]
     durable: bool,
+    keep_days: Option<NonZeroU32>,
+    keep_messages: Option<NonZeroU64>,
+    keep_bytes: Option<NonZeroU64>,
+}
+
+impl From<RawRoom> for RoomRule {
+    fn from(raw: RawRoom) -> Self {
+        let retention = Retention {
+            days: raw.keep_days.map(NonZeroU32::get),
+            messages: raw.keep_messages.map(NonZeroU64::get),
+            bytes: raw.keep_bytes.map(NonZeroU64::get),
+        };
+        Self { pattern: raw.pattern, durable: raw.durable, retention }
+    }
 }
 
 fn durable() -> bool {
@@ -120,10 +135,9 @@ impl Reading {
         };
         match toml::from_str::<RawRooms>(text) {
             // Before the defaults, because the first match counts.
-            Ok(rooms) => drop(self.config.rooms.splice(
-                0..0,
-                rooms.room.into_iter().map(|raw| RoomRule { pattern: raw.pattern, durable: raw.durable }),
-            )),
+            Ok(rooms) => {
+                drop(self.config.rooms.splice(0..0, rooms.room.into_iter().map(RoomRule::from)));
+            }
             Err(error) => self.errors.push(ConfigError::Syntax(error)),
         }
         for (key, value) in table {

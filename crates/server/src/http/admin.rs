@@ -4,21 +4,23 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{Response, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse as _;
-use axum::routing::{get, put};
+use axum::routing::{delete, get, put};
 use axum::{Json, Router};
-use parlour_protocol::{ErrorCode, Refusal};
+use parlour_protocol::{ErrorCode, Refusal, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::{host, problem, serve_routes};
 use crate::logging;
+use crate::commit::error_code;
 use crate::node::Node;
+use crate::upkeep;
 
 /// The content type of a scrape.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -54,6 +56,7 @@ fn routes(node: Arc<Node>) -> Router {
         .route("/healthz", get(live).fallback(|| async { problem::method_not_allowed("GET, HEAD") }))
         .route("/readyz", get(ready).fallback(|| async { problem::method_not_allowed("GET, HEAD") }))
         .route("/log", put(set_log).fallback(|| async { problem::method_not_allowed("PUT") }))
+        .route("/users/{user}", delete(erase).fallback(|| async { problem::method_not_allowed("DELETE") }))
         .fallback(|| async { problem::response(&ErrorCode::NoRoute.into()) })
         .layer(middleware::from_fn_with_state(Arc::clone(&node), check_host))
         .with_state(node)
@@ -121,5 +124,32 @@ async fn set_log(query: Result<Query<SetLog>, QueryRejection>) -> Response<Body>
             "`level` must be error, warn, info, debug, trace or off, or a list such as \
              info,parlour_server=debug",
         )),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ErasedUser {
+    /// What stands in the place of the user's name.
+    alias: UserId,
+    /// In how many rooms something was erased.
+    rooms: usize,
+}
+
+/// Erases all that a user has said. A method that no page of a browser can use without being asked
+/// for permission first.
+async fn erase(State(node): State<Arc<Node>>, Path(user): Path<String>) -> Response<Body> {
+    let user = match UserId::parse(&user) {
+        Ok(user) => user,
+        Err(error) => {
+            let rule = format!("user: {error}");
+            return problem::response(&Refusal::because(ErrorCode::InvalidUser, rule));
+        }
+    };
+    match upkeep::erase(&node, user).await {
+        Ok((alias, rooms)) => Json(ErasedUser { alias, rooms: rooms.len() }).into_response(),
+        Err(error) => {
+            node.note_store_error(error);
+            problem::response(&error_code(error).into())
+        }
     }
 }

@@ -60,7 +60,7 @@ pub fn bytes(refusal: &Refusal) -> Vec<u8> {
 }
 
 fn parts(refusal: &Refusal) -> (StatusCode, HeaderMap, Vec<u8>) {
-    let Refusal { code, message, retry_after_ms } = refusal;
+    let Refusal { code, message, retry_after_ms, .. } = refusal;
     let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let problem = Problem {
         kind: "about:blank",

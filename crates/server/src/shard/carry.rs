@@ -1,24 +1,25 @@
 //! Carries out what rooms want done: the effects of the hub, and mail from other shards.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use parlour_hub::effect::{Document, StoreRequest, read_cursor_key, seen_key};
+use parlour_hub::effect::{Replayed, StoreRequest, cursor_key, seen_key};
 use parlour_hub::input::{Caller, Ending, Opened};
+use parlour_hub::log::Draft;
 use parlour_hub::{ConnId, Effect, Input};
-use parlour_protocol::event::{Event, Joined, Left, Reply, RoomSummary};
-use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId, limits};
+use parlour_protocol::event::{Event, Left, Reply};
+use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, UserId};
 
 use super::Shard;
-use super::connection::{Membership, Phase};
+use super::connection::Membership;
 use crate::documents;
-use crate::inbox::{Mail, RoomList};
-use crate::store::Span;
+use crate::inbox::Mail;
 
 /// Most documents of users who were in a room lately.
 const SEEN: u32 = 100;
-/// Most private conversations whose unread messages are sent on arrival.
-const CONVERSATIONS: u32 = 100;
+/// Most members whose cursors a room keeps in memory.
+const CURSORS: u32 = 10_000;
+/// How long a client should wait when the queue of the store is full, in milliseconds.
+const STORE_RETRY_MS: u32 = 1_000;
 
 impl Shard {
     pub(super) fn carry_out(&mut self, effects: &mut Vec<Effect>) {
@@ -40,6 +41,8 @@ impl Shard {
             Effect::Send { to, .. }
             | Effect::Attach { to, .. }
             | Effect::Unread { to, .. }
+            | Effect::Fail { to, .. }
+            | Effect::Expel { from: to, .. }
             | Effect::Detach { from: to, .. } => match to.shard == self.id {
                 true => self.apply(effect),
                 false => self.node.inboxes[usize::from(to.shard)].post(Mail::Effect(effect)),
@@ -51,9 +54,11 @@ impl Shard {
     pub(super) fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::Send { to, reply } => self.answer(to, &reply),
-            Effect::Attach { to, room, joined, request, replay } => {
-                self.attach(to, &room, *joined, request, &replay)
+            Effect::Attach { to, room, answer, request, replay } => {
+                self.attach(to, &room, *answer, request, &replay)
             }
+            Effect::Fail { to, room, request, cid, refusal } => self.failed(to, room, request, cid, refusal),
+            Effect::Expel { from, room } => self.expel(from, room),
             Effect::Detach { from, room, request, refusal } => self.detach(from, room, request, refusal),
             Effect::Unread { to, room, upto, events } => self.unread(to, room, upto, &events),
             Effect::ToUsers { users, event } => self.tell_local_users(&users, &event),
@@ -102,7 +107,7 @@ impl Shard {
     }
 
     /// Answers a request; the answer of a room ends its being in flight.
-    fn answer(&mut self, to: ConnId, reply: &Reply) {
+    pub(super) fn answer(&mut self, to: ConnId, reply: &Reply) {
         if let Some(slot) = self.slot_of(to) {
             self.settle_request(slot);
             self.send(slot, reply);
@@ -121,9 +126,9 @@ impl Shard {
         &mut self,
         to: ConnId,
         room: &RoomName,
-        joined: Joined,
+        answer: Event,
         request: Caller,
-        replay: &[Arc<Event>],
+        replay: &Replayed,
     ) {
         let Some(slot) = self.slot_of(to).filter(|slot| self.connections[*slot as usize].is_live()) else {
             // Usually the room knows by now. But an answer to `leave` that passed between this `join` and
@@ -145,11 +150,11 @@ impl Shard {
             connection.rooms.len() - 1
         });
         let membership = &mut connection.rooms[index];
-        if membership.place.is_none() {
+        if replay.is_live && membership.place.is_none() {
             membership.place = Some(self.fanout.add(room, connection.variant, slot));
         }
-        self.send(slot, &Reply { id: request.request, event: Event::Joined(Box::new(joined)) });
-        for event in replay {
+        self.send(slot, &Reply { id: request.request, event: answer });
+        for event in &replay.events {
             self.send_event(slot, event);
         }
     }
@@ -163,6 +168,13 @@ impl Shard {
         match refusal {
             Some(refusal) => self.refuse(slot, request.request, refusal),
             None => self.send(slot, &Reply { id: request.request, event: Event::Left(Left { room }) }),
+        }
+    }
+
+    fn expel(&mut self, from: ConnId, room: RoomName) {
+        if let Some(slot) = self.slot_of(from) {
+            self.take_off_list(slot, &room);
+            self.send_event(slot, &Event::Left(Left { room }));
         }
     }
 
@@ -191,112 +203,39 @@ impl Shard {
             StoreRequest::Append { caller, draft } => self.append(room, caller, draft),
             StoreRequest::Open { durable: false, .. } => {
                 // Nothing of it outlives its members, so it begins anew each time.
-                let new_epoch = Epoch(uuid::Uuid::new_v4().as_u128());
-                let opened = Opened { log: Ok(None), seen: Vec::new(), new_epoch };
+                let opened = Opened::nothing(Epoch(uuid::Uuid::new_v4().as_u128()));
                 self.errands
                     .push(Box::pin(async move { Mail::Input { room, input: Input::Opened(opened) } }));
             }
             StoreRequest::Open { durable: true, tail } => self.errands.push(Box::pin(async move {
                 let log = node.store.open(room.clone(), tail).await;
                 let seen = documents::read(&node, seen_key(&room, ""), SEEN).await;
+                let cursors = documents::read(&node, cursor_key(&room, ""), CURSORS).await;
                 let log = log.map_err(|error| node.note_store_error(error));
-                let opened = Opened { log, seen, new_epoch: node.lineage.epoch(&room) };
+                let opened = Opened { log, seen, cursors, new_epoch: node.new_epoch(&room) };
                 Mail::Input { room, input: Input::Opened(opened) }
             })),
-            StoreRequest::After { after, limit, ticket } => self.errands.push(Box::pin(async move {
-                let read = node.store.read(room.clone(), Span::After(after), limit).await;
+            StoreRequest::Read { span, limit, ticket } => self.errands.push(Box::pin(async move {
+                let read = node.store.read(room.clone(), span, limit).await;
                 let records = read.map_err(|error| node.note_store_error(error));
                 Mail::Input { room, input: Input::Fetched { ticket, records } }
             })),
-            StoreRequest::Before { before, limit, ticket } => self.errands.push(Box::pin(async move {
-                let read = node.store.read(room.clone(), Span::Before(before), limit).await;
-                let records = read.map_err(|error| node.note_store_error(error));
-                Mail::Input { room, input: Input::Fetched { ticket, records } }
+            StoreRequest::Find { caller, cid } => self.errands.push(Box::pin(async move {
+                let found = node.store.find(room.clone(), caller.user.clone(), cid.clone()).await;
+                let found = found.map_err(|error| node.note_store_error(error));
+                Mail::Input { room, input: Input::Found { caller, cid, found } }
             })),
             StoreRequest::Put { documents } => self.node.documents.put(documents),
         }
     }
 
-    fn append(&mut self, room: RoomName, caller: Caller, draft: parlour_hub::log::Draft) {
+    fn append(&mut self, room: RoomName, caller: Caller, draft: Draft) {
         if let Err(refused) = self.node.commits.submit(caller, draft) {
             let (caller, draft) = *refused;
-            let outcome = Err(ErrorCode::Overloaded);
+            let outcome = Err(Refusal::retry_after(ErrorCode::Overloaded, STORE_RETRY_MS));
             let input = Input::Appended { caller, draft, outcome };
             // Through the inbox, because the room is in the middle of an effect.
             self.node.inboxes[usize::from(self.id)].post(Mail::Input { room, input });
         }
     }
-
-    /// Asks which private conversations a user has, when they arrive.
-    pub(super) fn ask_conversations(&mut self, slot: u32, user: &UserId) {
-        let (node, conn) = (Arc::clone(&self.node), self.id_of(slot));
-        let prefix = read_cursor_key(user, "@");
-        self.errands.push(Box::pin(async move {
-            let documents = documents::read(&node, prefix, CONVERSATIONS).await;
-            Mail::Conversations { conn, cursors: documents.iter().filter_map(cursor).collect() }
-        }));
-    }
-
-    /// Asks the store for the caller's conversations, then every shard for its rooms.
-    pub(super) fn ask_rooms(&mut self, caller: Caller) {
-        self.connections[caller.conn.slot as usize].in_flight += 1;
-        let node = Arc::clone(&self.node);
-        self.errands.push(Box::pin(async move {
-            let prefix = read_cursor_key(&caller.user, "@");
-            let documents = documents::read(&node, prefix, CONVERSATIONS).await;
-            let conversations =
-                documents.iter().filter_map(cursor).map(|(room, _)| conversation(room, &caller.user));
-            let list = Arc::new(RoomList {
-                rooms: Mutex::new(conversations.collect()),
-                conn: caller.conn,
-                request: caller.request,
-                missing: AtomicUsize::new(node.inboxes.len()),
-            });
-            for inbox in node.inboxes.iter().skip(1) {
-                inbox.post(Mail::ListRooms(Arc::clone(&list)));
-            }
-            Mail::ListRooms(list)
-        }));
-    }
-
-    /// Adds the rooms of this shard; the last shard sends the answer.
-    pub(super) fn list_rooms(&mut self, list: &RoomList) {
-        let mut rooms = list.rooms.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let here = self.hub.rooms().map(|(room, count)| RoomSummary {
-            room: room.clone(),
-            member_count: u32::try_from(count).unwrap_or(u32::MAX),
-            joined: false,
-            with: None,
-        });
-        let space = limits::ROOMS_LISTED.saturating_sub(rooms.len());
-        rooms.extend(here.take(space));
-        if list.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let mut rooms = std::mem::take(&mut *rooms);
-            rooms.sort_by(|a, b| b.member_count.cmp(&a.member_count).then_with(|| a.room.cmp(&b.room)));
-            let reply = Reply { id: list.request.clone(), event: Event::Rooms(rooms) };
-            self.carry_out_one(Effect::Send { to: list.conn, reply });
-        }
-    }
-
-    /// Marks which of the listed rooms the connection is in.
-    pub(super) fn mark_joined(&self, slot: u32, rooms: &mut [RoomSummary]) {
-        let connection = &self.connections[slot as usize];
-        if connection.phase == Phase::Open {
-            for summary in rooms {
-                summary.joined = connection.rooms.iter().any(|membership| membership.room == summary.room);
-            }
-        }
-    }
-}
-
-fn conversation(room: RoomName, user: &UserId) -> RoomSummary {
-    let with = room.peer_of(user);
-    let member_count = if with.as_ref() == Some(user) { 1 } else { 2 };
-    RoomSummary { room, member_count, joined: false, with }
-}
-
-fn cursor(document: &Document) -> Option<(RoomName, Seq)> {
-    let name = document.key.rsplit(parlour_hub::effect::DOCUMENT_SEPARATOR).next()?;
-    let seq = std::str::from_utf8(&document.value).ok()?.parse().ok()?;
-    Some((RoomName::parse_any(name).ok()?, Seq(seq)))
 }

@@ -1,9 +1,12 @@
 //! From a command to the room that it concerns.
 
 use parlour_hub::Input;
-use parlour_hub::input::Caller;
+use parlour_hub::input::{Caller, CursorKind};
+use parlour_hub::log::NewEntry;
 use parlour_hub::session::Action;
-use parlour_protocol::command::{Command, HistoryQuery, Private, Publish, Read, Request, SetPresence};
+use parlour_protocol::command::{
+    Command, Configure, Cursor, HistoryQuery, Request, Search, SetPresence, StatusQuery,
+};
 use parlour_protocol::dialect::{Decoded, DialectId, Misunderstood};
 use parlour_protocol::event::{Ack, Event, Left, Pong, Reply};
 use parlour_protocol::{ErrorCode, Refusal, RequestId, RoomName, limits};
@@ -11,6 +14,7 @@ use parlour_protocol::{ErrorCode, Refusal, RequestId, RoomName, limits};
 use super::Shard;
 use super::connection::Phase;
 use super::ending::Reason;
+use super::entries;
 
 /// How long to wait when a shard is crowded, in milliseconds.
 const CROWDED_RETRY_MS: u32 = 1_000;
@@ -39,15 +43,50 @@ impl Shard {
         if !is_known && !matches!(command, Command::Hello(_)) {
             return self.reject(slot, id, ErrorCode::Unauthenticated.into());
         }
-        if let Err(refusal) = self.admit(slot, &command) {
-            return self.reject(slot, id, refusal);
-        }
+        let admitted = self.admit(slot, &command);
         match command {
-            Command::Hello(hello) => self.hello(slot, id, hello),
+            Command::Hello(hello) => match admitted {
+                Ok(()) => self.hello(slot, id, hello),
+                Err(refusal) => self.reject(slot, id, refusal),
+            },
             command => {
-                if let Some(caller) = self.caller(slot, id) {
-                    self.carry_command(slot, caller, command);
+                let Some(caller) = self.caller(slot, id) else {
+                    return;
+                };
+                match (entries::entries(command, &caller.user), admitted) {
+                    (Ok((room, entries)), admitted) => self.publish(caller, &room, entries, admitted),
+                    (Err(command), Ok(())) => self.carry_command(slot, caller, command),
+                    (Err(_), Err(refusal)) => self.reject(slot, caller.request, refusal),
                 }
+            }
+        }
+    }
+
+    /// Lets a room store entries, unless something that they must not pass has failed.
+    fn publish(
+        &mut self,
+        caller: Caller,
+        room: &RoomName,
+        entries: Vec<NewEntry>,
+        admitted: Result<(), Refusal>,
+    ) {
+        let slot = caller.conn.slot;
+        let allowed = admitted
+            .and_then(|()| self.allow(Action::Publish, room))
+            .and_then(|()| self.may_follow(slot, room, &entries))
+            .and_then(|()| self.may_ask(room));
+        match allowed {
+            Ok(()) => {
+                self.connections[slot as usize].in_flight += 1;
+                self.dispatch(room, Input::Publish { caller, entries });
+            }
+            Err(mut refusal) => {
+                if refusal.blocked_by.is_none() {
+                    let cid = entries.into_iter().next().and_then(|entry| entry.cid);
+                    let request = caller.request.clone();
+                    refusal.blocked_by = self.note_failure(slot, room, cid, request, refusal.code);
+                }
+                self.reject(slot, caller.request, refusal);
             }
         }
     }
@@ -59,8 +98,9 @@ impl Shard {
         let permit = &connection.permit;
         connection.session.admit(now_ns, &self.node.rates, command, |rate| permit.spend(rate, now_ns))?;
         match command {
-            Command::Publish(publish) => self.allow(Action::Publish, &publish.room),
             Command::History(query) => self.allow(Action::Read, &query.room),
+            Command::Info(info) => self.allow(Action::Read, &info.room),
+            Command::Search(Search { room: Some(room), .. }) => self.allow(Action::Read, room),
             _ => Ok(()),
         }
     }
@@ -85,12 +125,8 @@ impl Shard {
                 self.enter(slot, caller.request, &join.room, join.since, history);
             }
             Command::Leave(leave) => self.leave(slot, caller, leave.room),
-            Command::Publish(Publish { room, text, cid }) => {
-                self.ask(caller, &room, |caller| Input::Publish { caller, cid, text })
-            }
-            Command::Private(Private { to, text, cid }) => {
-                let room = RoomName::private(&caller.user, &to);
-                self.ask(caller, &room, |caller| Input::Publish { caller, cid, text });
+            Command::Create(Configure { room, settings, cid }) => {
+                self.ask(caller, &room, |caller| Input::Create { caller, settings, cid });
             }
             Command::Typing(typing) => {
                 self.dispatch(&typing.room, Input::Typing { caller, active: typing.active });
@@ -99,9 +135,27 @@ impl Shard {
             Command::Members(members) => self.ask(caller, &members.room, |caller| Input::Members { caller }),
             Command::History(query) => self.history(caller, query),
             Command::Rooms => self.ask_rooms(caller),
-            Command::Read(Read { room, seq }) => {
-                self.ask(caller, &room, |caller| Input::Read { caller, seq })
+            Command::Read(to) => self.advance(caller, to, CursorKind::Read),
+            Command::Delivered(to) => self.advance(caller, to, CursorKind::Delivered),
+            Command::Receipts(Cursor { room, seq }) => {
+                self.ask(caller, &room, |caller| Input::Receipts { caller, seq });
             }
+            Command::Info(info) => self.ask(caller, &info.room, |caller| Input::Info { caller }),
+            Command::More(more) => self.ask(caller, &more.room, |caller| Input::More { caller }),
+            Command::Status(StatusQuery { room, cid }) => {
+                self.ask(caller, &room, |caller| Input::Status { caller, cid });
+            }
+            Command::Search(search) => self.search(caller, search),
+            // Each of these is entries of a log by now.
+            Command::Publish(_)
+            | Command::Private(_)
+            | Command::Batch(_)
+            | Command::Edit(_)
+            | Command::Delete(_)
+            | Command::React(_)
+            | Command::Pin(_)
+            | Command::Configure(_)
+            | Command::Role(_) => {}
             Command::Ping => {
                 let event = Event::Pong(Pong { server_time_ms: self.now.wall_ms });
                 self.send(slot, &Reply { id: caller.request, event });
@@ -112,12 +166,23 @@ impl Shard {
     /// Asks a room something that it answers once.
     fn ask(&mut self, caller: Caller, room: &RoomName, input: impl FnOnce(Caller) -> Input) {
         let slot = caller.conn.slot;
-        if self.node.inboxes[self.node.home(room)].is_crowded() {
-            let refusal = Refusal::retry_after(ErrorCode::Overloaded, CROWDED_RETRY_MS);
+        if let Err(refusal) = self.may_ask(room) {
             return self.refuse(slot, caller.request, refusal);
         }
         self.connections[slot as usize].in_flight += 1;
         self.dispatch(room, input(caller));
+    }
+
+    /// Whether the room's home takes new work.
+    fn may_ask(&self, room: &RoomName) -> Result<(), Refusal> {
+        match self.node.inboxes[self.node.home(room)].is_crowded() {
+            true => Err(Refusal::retry_after(ErrorCode::Overloaded, CROWDED_RETRY_MS)),
+            false => Ok(()),
+        }
+    }
+
+    fn advance(&mut self, caller: Caller, Cursor { room, seq }: Cursor, cursor: CursorKind) {
+        self.ask(caller, &room, |caller| Input::Advance { caller, seq, cursor });
     }
 
     fn history(&mut self, caller: Caller, query: HistoryQuery) {

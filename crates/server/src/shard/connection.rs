@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use super::ShardRef;
 use super::fanout::{Place, Variant};
 use super::outbox::Outbox;
+use super::pipes::Pipes;
 use crate::admission::Permit;
 use crate::upgrade::Greeting;
 
@@ -92,6 +93,8 @@ pub(super) struct Extra {
     pub(super) greeting: Option<Box<Greeting>>,
     /// Private messages held back until the unread ones have been sent.
     pub(super) gate: Option<Gate>,
+    /// Failures that hold back what follows them.
+    pub(super) pipes: Option<Pipes>,
 }
 
 /// Keeps the order of private messages while a user's unread ones are being read.

@@ -94,5 +94,6 @@ fn message(room: &RoomName, text_bytes: usize) -> Event {
         text: "x".repeat(text_bytes).into(),
         ts: 0,
         cid: None,
+        details: None,
     })
 }

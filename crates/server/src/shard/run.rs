@@ -117,6 +117,8 @@ impl Shard {
             Mail::Effect(effect) => self.apply(effect),
             Mail::Broadcast { room, event } => self.broadcast_here(&room, &event),
             Mail::ListRooms(list) => self.list_rooms(&list),
+            // Nobody waits for it while the node stops.
+            Mail::NameRooms(answer) => drop(answer.send(self.hub.durable_rooms().cloned().collect())),
             Mail::Conversations { conn, cursors } => self.conversations(conn, cursors),
             Mail::Reopen(pipe) => self.node.commits.reopen(pipe),
             Mail::Drain { spread_ms } => self.drain(spread_ms),

@@ -14,7 +14,7 @@ use super::fanout::{FULL, append_message, finish};
 use super::outbox::Slice;
 use crate::inbox::Mail;
 use parlour_hub::Input;
-use parlour_hub::input::Caller;
+use parlour_hub::input::{Caller, CursorKind};
 
 /// Most private messages held back while the unread ones are read; more come out of order.
 const HELD: usize = 1_000;
@@ -199,7 +199,8 @@ impl Shard {
         };
         if user != message.from && connection.is_live() {
             let caller = Caller { conn: self.id_of(slot), user, request: None };
-            let (room, input) = (message.room.clone(), Input::Read { caller, seq: message.seq });
+            let input = Input::Advance { caller, seq: message.seq, cursor: CursorKind::Read };
+            let room = message.room.clone();
             // Later: the room may be in the middle of delivering this very message.
             self.errands.push(Box::pin(async move { Mail::Input { room, input } }));
         }
