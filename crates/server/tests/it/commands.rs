@@ -34,13 +34,20 @@ async fn every_command_and_every_event_works_in_every_dialect() {
             hello("Alice"),
             Command::Join(Join { room: room("general"), since: None, history: Some(5) }),
             publish("general", "hello"),
-            Command::Private(Private { to: user("Bob"), text: "psst".into(), cid: Some("c".into()) }),
+            Command::Private(Private {
+                to: user("Bob"),
+                text: "psst".into(),
+                cid: Some("c".into()),
+                reply_to: None,
+                mentions: Vec::new(),
+            }),
             Command::Presence(SetPresence { status: Availability::Away, text: Some("lunch".into()) }),
             Command::Members(in_room("general")),
             Command::History(HistoryQuery {
                 room: room("general"),
                 before: None,
                 after: None,
+                thread: None,
                 limit: Some(1),
             }),
             Command::Rooms,
@@ -153,7 +160,7 @@ async fn a_room_in_the_url_is_entered_once_the_user_is_known() {
         assert_eq!(bob.next().await["payload"]["text"], "two");
         bob.publish("general", "three").await;
         let page = bob.ask("history", json!({"room": "general", "limit": 1})).await;
-        assert_eq!(page["payload"]["messages"][0]["sender"], "Bob");
+        assert_eq!(page["payload"]["events"][0]["payload"]["sender"], "Bob");
         alice.publish("general", "two").await;
     }
 }

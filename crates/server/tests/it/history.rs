@@ -39,8 +39,8 @@ async fn replayed(client: &mut Json, count: usize) -> Vec<u64> {
 async fn page(client: &mut Json, query: Value) -> (Vec<u64>, bool) {
     let page = client.ask("history", query).await;
     assert_eq!(page["type"], "history", "{page}");
-    let messages = page["payload"]["messages"].as_array().expect("messages");
-    let seqs = messages.iter().map(|message| message["seq"].as_u64().expect("a number")).collect();
+    let messages = page["payload"]["events"].as_array().expect("messages");
+    let seqs = messages.iter().map(|message| message["payload"]["seq"].as_u64().expect("a number")).collect();
     (seqs, page["payload"]["more"].as_bool().expect("more or not"))
 }
 
@@ -116,7 +116,7 @@ async fn history_and_epoch_survive_a_restart() {
     assert_eq!((&joined["epoch"], &joined["head"]), (&epoch, &json!(300)));
     assert_eq!(replayed(&mut bob, 300).await, (1..=300).collect::<Vec<_>>());
     let again = bob.ask("history", json!({"room": "general", "limit": 1})).await;
-    assert_eq!(again["payload"]["messages"], newest["payload"]["messages"], "sender, text and time are kept");
+    assert_eq!(again["payload"]["events"], newest["payload"]["events"], "sender, text and time are kept");
     assert_eq!(bob.publish("general", "301").await["seq"], 301);
 }
 

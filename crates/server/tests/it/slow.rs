@@ -82,30 +82,22 @@ impl Busy {
     }
 }
 
-/// Comes back at a position, and pages through history where the replay would be too long. Returns
-/// the positions that were told.
+/// Comes back at a position and asks for the rest as long as there is one; returns the positions that
+/// were told.
 async fn catch_up(client: &mut Json, epoch: &Value, last: u64) -> Vec<u64> {
     let since = json!({"epoch": epoch, "seq": last});
     let joined = client.ask("join", json!({"room": "busy", "since": since})).await;
     assert_eq!(joined["type"], "joined", "{joined}");
-    let joined = &joined["payload"];
-    let (head, mut told) = (joined["head"].as_u64().expect("a number"), Vec::new());
-    if joined["recovered"] == true {
-        assert_eq!(joined["replayed"], head - last);
-        for _ in last..head {
+    let (mut told, mut answer) = (Vec::new(), joined);
+    loop {
+        for _ in 0..answer["payload"]["replayed"].as_u64().expect("a number") {
             told.push(client.until("message").await["payload"]["seq"].as_u64().expect("a number"));
         }
-        return told;
+        if answer["payload"]["behind"].as_u64().is_none_or(|behind| behind == 0) {
+            return told;
+        }
+        answer = client.ask("more", json!({"room": "busy"})).await;
     }
-    assert_eq!(joined["reason"], "too_far");
-    while told.last().copied().unwrap_or(last) < head {
-        let after = told.last().copied().unwrap_or(last);
-        let page = client.ask("history", json!({"room": "busy", "after": after, "limit": 50})).await;
-        let messages = page["payload"]["messages"].as_array().expect("a list").clone();
-        assert!(!messages.is_empty(), "{page}");
-        told.extend(messages.iter().map(|message| message["seq"].as_u64().expect("a number")));
-    }
-    told
 }
 
 /// The eviction, and the way back to exactly what was missed (R19, R20, R21).

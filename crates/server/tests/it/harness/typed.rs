@@ -135,9 +135,10 @@ impl Client {
 
     /// Returns the texts of the last messages of a room.
     pub(crate) async fn history(&mut self, name: &str, limit: u32) -> Vec<String> {
-        let query = HistoryQuery { room: room(name), before: None, after: None, limit: Some(limit) };
+        let query =
+            HistoryQuery { room: room(name), before: None, after: None, thread: None, limit: Some(limit) };
         match self.ask(Command::History(query)).await {
-            Event::History(page) => page.messages.iter().map(|message| message.text.to_string()).collect(),
+            Event::History(page) => page.events.iter().filter_map(text_of).collect(),
             other => panic!("expected history, got {other:?}"),
         }
     }
@@ -150,7 +151,16 @@ impl Client {
 
 /// Builds a command that says something.
 pub(crate) fn publish(name: &str, text: &str) -> Command {
-    Command::Publish(Publish { room: room(name), text: text.into(), cid: None })
+    let (room, text) = (room(name), text.into());
+    Command::Publish(Publish { room, text, cid: None, reply_to: None, mentions: Vec::new() })
+}
+
+fn text_of(event: &Event) -> Option<String> {
+    match event {
+        Event::Message(message) => Some(message.text.to_string()),
+        Event::Private(message) => Some(message.text.to_string()),
+        _ => None,
+    }
 }
 
 /// Builds the payload of commands that name only a room.
