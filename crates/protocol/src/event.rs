@@ -257,7 +257,7 @@ pub struct Joined {
     /// How many events follow at once.
     pub replayed: u32,
     /// How many more were missed: ask for them with `more`; live events wait for that.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub behind: u64,
     /// With `since`: whether all that came after it follows. Without: true.
     pub recovered: bool,
@@ -273,10 +273,6 @@ pub struct Joined {
     /// How far the members have got, at most 500 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub receipts: Vec<Receipt>,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// How far one member has got.
@@ -302,6 +298,19 @@ pub enum Unrecovered {
     Ahead,
     /// The user may no longer read the room.
     Access,
+}
+
+impl Unrecovered {
+    /// Returns the word for it in the JSON dialect and in metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Epoch => "epoch",
+            Self::Ahead => "ahead",
+            Self::Access => "access",
+        }
+    }
 }
 
 /// Payload of `left`.

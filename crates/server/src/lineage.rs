@@ -14,7 +14,7 @@ use crate::store::{Document, Store, StoreError};
 const KEY: &str = "lineage";
 
 /// The number of a store: 16 random bytes from its first use on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lineage(Vec<u8>);
 
 impl Lineage {

@@ -90,6 +90,10 @@ instruments! {
         rooms: Gauge = "rooms";
         /// Rooms that left memory.
         rooms_vacated: Counter = "rooms_vacated";
+        /// Questions of rooms to the store about their logs; one may serve many clients.
+        store_reads: Counter = "store_reads";
+        /// Resumes that could not be exact, by the reason's word.
+        inexact_resumes: ByWord = "inexact_resumes" ["reason"];
         /// Memberships of connections in rooms now.
         members: Gauge = "members";
         /// Mails from other threads that wait now.
@@ -128,6 +132,8 @@ instruments! {
         commit_duration: Durations = "commit_duration_seconds";
         /// Failures of the store, by code word.
         store_errors: ByWord = "store_errors" ["code"];
+        /// Times that the history was found rewound while the node ran: a promoted standby, a backup.
+        rewinds: SharedCounter = "rewinds";
         /// Messages that wait for the store now.
         commit_queue: Gauge = "commit_queue_messages";
     }

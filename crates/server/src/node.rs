@@ -110,9 +110,15 @@ impl Node {
         self.lineage.read().unwrap_or_else(PoisonError::into_inner).epoch(room)
     }
 
-    /// Notes what the epochs of new rooms follow from.
+    /// Notes what the epochs of new rooms follow from. Another number means that the history was
+    /// rewound.
     pub fn set_lineage(&self, lineage: Lineage) {
-        *self.lineage.write().unwrap_or_else(PoisonError::into_inner) = lineage;
+        let mut known = self.lineage.write().unwrap_or_else(PoisonError::into_inner);
+        if *known != lineage {
+            tracing::error!("the history in the database was rewound: all rooms begin new epochs");
+            self.metrics.node().rewinds.add(1);
+            *known = lineage;
+        }
     }
 
     /// Asks every shard for the rooms that it holds and that are stored.

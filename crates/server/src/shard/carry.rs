@@ -138,6 +138,7 @@ impl Shard {
             return self.dispatch(room, Input::Detach { conn, user, ending: Ending::Lost });
         };
         self.settle_request(slot);
+        self.count_inexact(&answer);
         // What this turn holds for the room is part of the replay already.
         if let Some(local) = self.fanout.find(room) {
             self.settle(local);
@@ -156,6 +157,17 @@ impl Shard {
         self.send(slot, &Reply { id: request.request, event: answer });
         for event in &replay.events {
             self.send_event(slot, event);
+        }
+    }
+
+    fn count_inexact(&self, answer: &Event) {
+        let reason = match answer {
+            Event::Joined(joined) => joined.reason,
+            Event::Resync(resync) => Some(resync.reason),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            self.metrics.inexact_resumes.inc(reason.word());
         }
     }
 
@@ -215,11 +227,14 @@ impl Shard {
                 let opened = Opened { log, seen, cursors, new_epoch: node.new_epoch(&room) };
                 Mail::Input { room, input: Input::Opened(opened) }
             })),
-            StoreRequest::Read { span, limit, ticket } => self.errands.push(Box::pin(async move {
-                let read = node.store.read(room.clone(), span, limit).await;
-                let records = read.map_err(|error| node.note_store_error(error));
-                Mail::Input { room, input: Input::Fetched { ticket, records } }
-            })),
+            StoreRequest::Read { span, limit, ticket } => {
+                self.metrics.store_reads.inc();
+                self.errands.push(Box::pin(async move {
+                    let read = node.store.read(room.clone(), span, limit).await;
+                    let records = read.map_err(|error| node.note_store_error(error));
+                    Mail::Input { room, input: Input::Fetched { ticket, records } }
+                }));
+            }
             StoreRequest::Find { caller, cid } => self.errands.push(Box::pin(async move {
                 let found = node.store.find(room.clone(), caller.user.clone(), cid.clone()).await;
                 let found = found.map_err(|error| node.note_store_error(error));
