@@ -29,8 +29,15 @@ fn main() {
 fn measure(dialect: DialectId, room: &RoomName, text: &str) -> (f64, f64) {
     let sender = UserId::parse("Alice").expect("valid");
     let (room_of, cid) = (room.clone(), Some("c-0123456789".into()));
-    let message =
-        Message { room: room_of, seq: Seq(123_456), sender, text: text.into(), ts: 1_767_225_600_000, cid };
+    let message = Message {
+        room: room_of,
+        seq: Seq(123_456),
+        sender,
+        text: text.into(),
+        ts: 1_767_225_600_000,
+        cid,
+        details: None,
+    };
     let event = Event::Message(message);
     let mut out = Vec::new();
     let encode_ns = median_ns(|| {
@@ -40,7 +47,13 @@ fn measure(dialect: DialectId, room: &RoomName, text: &str) -> (f64, f64) {
     });
 
     let cid = Some("c-0123456789".into());
-    let command = Command::Publish(Publish { room: room.clone(), text: text.into(), cid });
+    let command = Command::Publish(Publish {
+        room: room.clone(),
+        text: text.into(),
+        cid,
+        reply_to: None,
+        mentions: Vec::new(),
+    });
     let request = Request { id: Some(RequestId::Number(7)), command };
     let mut frame = Vec::new();
     match dialect {

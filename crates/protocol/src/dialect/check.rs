@@ -1,10 +1,15 @@
 //! Rules that hold in every dialect, checked once the fields of a command are read.
 
-use crate::command::{Command, Request, RequestId};
+use crate::command::{Command, Draft, Request, RequestId};
+use crate::content::Settings;
 use crate::dialect::{Decoded, Misunderstood};
 use crate::error::{ErrorCode, Refusal};
-use crate::limits::{CID_BYTES, PRESENCE_TEXT_BYTES, ROOMS_PER_CONNECTION};
+use crate::limits::{
+    BATCH_MESSAGES, CID_BYTES, EMOJI_BYTES, MENTIONS, PRESENCE_TEXT_BYTES, QUERY_BYTES, ROOMS_PER_CONNECTION,
+    TITLE_BYTES, TOPIC_BYTES,
+};
 use crate::name::NameError;
+use crate::position::Seq;
 
 /// Longest part of a client's own words that an error message repeats, in characters.
 const QUOTED_CHARS: usize = 32;
@@ -22,23 +27,91 @@ fn check(id: Option<&RequestId>, command: &Command) -> Result<(), Refusal> {
         return Err(bad_field("id", "this command has an answer and so needs an id"));
     }
     match command {
-        Command::Publish(publish) => check_said(&publish.text, publish.cid.as_deref()),
-        Command::Private(private) => check_said(&private.text, private.cid.as_deref()),
-        Command::Presence(presence) => check_presence_text(presence.text.as_deref().unwrap_or_default()),
         Command::Hello(hello) if hello.resume.len() > ROOMS_PER_CONNECTION => {
             Err(bad_field("resume", "at most 512 rooms"))
         }
+        Command::Presence(presence) => check_presence_text(presence.text.as_deref().unwrap_or_default()),
+        Command::Read(cursor) | Command::Delivered(cursor) | Command::Receipts(cursor) => {
+            check_number("seq", Some(cursor.seq))
+        }
+        Command::History(query) => check_number("thread", query.thread),
+        Command::Search(search) => check_query(&search.query),
+        Command::Status(query) => check_cid(Some(&query.cid)),
+        command => check_change(command),
+    }
+}
+
+/// Checks the commands that add to a room's log.
+fn check_change(command: &Command) -> Result<(), Refusal> {
+    match command {
+        Command::Publish(said) => {
+            check_said(&said.text, said.cid.as_deref(), said.reply_to, said.mentions.len())
+        }
+        Command::Private(said) => {
+            check_said(&said.text, said.cid.as_deref(), said.reply_to, said.mentions.len())
+        }
+        Command::Batch(batch) => check_batch(&batch.messages),
+        Command::Edit(edit) => {
+            check_number("target", Some(edit.target))?;
+            check_said(&edit.text, edit.cid.as_deref(), None, edit.mentions.len())
+        }
+        Command::Delete(delete) => {
+            check_number("target", Some(delete.target))?;
+            check_cid(delete.cid.as_deref())
+        }
+        Command::React(react) => {
+            check_number("target", Some(react.target))?;
+            check_emoji(&react.emoji)?;
+            check_cid(react.cid.as_deref())
+        }
+        Command::Pin(pin) => {
+            check_number("target", Some(pin.target))?;
+            check_cid(pin.cid.as_deref())
+        }
+        Command::Configure(change) if change.settings == Settings::default() => {
+            Err(bad_field("payload", "needs at least one of title, topic and private"))
+        }
+        Command::Create(change) | Command::Configure(change) => {
+            check_settings(&change.settings)?;
+            check_cid(change.cid.as_deref())
+        }
+        Command::Role(change) => check_cid(change.cid.as_deref()),
         _ => Ok(()),
     }
 }
 
-fn check_said(text: &str, cid: Option<&str>) -> Result<(), Refusal> {
+fn check_said(text: &str, cid: Option<&str>, reply_to: Option<Seq>, mentions: usize) -> Result<(), Refusal> {
     if text.is_empty() {
         return Err(Refusal::because(ErrorCode::EmptyMessage, "text: a message is not empty"));
     }
-    if text.as_bytes().contains(&0) {
-        return Err(Refusal::because(ErrorCode::InvalidText, "text: must not hold the character U+0000"));
+    if mentions > MENTIONS {
+        return Err(bad_field("mentions", "at most 50 users"));
     }
+    check_text("text", text)?;
+    check_number("reply_to", reply_to)?;
+    check_cid(cid)
+}
+
+fn check_batch(messages: &[Draft]) -> Result<(), Refusal> {
+    if !(1..=BATCH_MESSAGES).contains(&messages.len()) {
+        return Err(bad_field("messages", "1 to 64 messages"));
+    }
+    for (index, said) in messages.iter().enumerate() {
+        check_said(&said.text, said.cid.as_deref(), said.reply_to, said.mentions.len())?;
+        // Stored once, so the batch would lack one of its messages.
+        if said.cid.is_some() && messages[..index].iter().any(|earlier| earlier.cid == said.cid) {
+            return Err(bad_field("cid", "two messages of a batch cannot have the same"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the number of a message. 0 is the position before the first, so no message has it.
+fn check_number(field: &str, seq: Option<Seq>) -> Result<(), Refusal> {
+    if seq == Some(Seq(0)) { Err(bad_field(field, "messages are numbered from 1")) } else { Ok(()) }
+}
+
+fn check_cid(cid: Option<&str>) -> Result<(), Refusal> {
     match cid {
         Some(cid) if cid.is_empty() || cid.len() > CID_BYTES || cid.as_bytes().contains(&0) => {
             Err(bad_field("cid", "1 to 64 bytes without U+0000"))
@@ -47,14 +120,46 @@ fn check_said(text: &str, cid: Option<&str>) -> Result<(), Refusal> {
     }
 }
 
+fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
+    if text.as_bytes().contains(&0) {
+        let rule = format!("{field}: must not hold the character U+0000");
+        return Err(Refusal::because(ErrorCode::InvalidText, rule));
+    }
+    Ok(())
+}
+
 fn check_presence_text(text: &str) -> Result<(), Refusal> {
     if text.len() > PRESENCE_TEXT_BYTES {
         return Err(bad_field("text", "at most 140 bytes"));
     }
-    if text.as_bytes().contains(&0) {
-        return Err(Refusal::because(ErrorCode::InvalidText, "text: must not hold the character U+0000"));
+    check_text("text", text)
+}
+
+fn check_emoji(emoji: &str) -> Result<(), Refusal> {
+    let is_one = !emoji.contains(|c: char| c.is_whitespace() || c.is_control());
+    if is_one && (1..=EMOJI_BYTES).contains(&emoji.len()) {
+        return Ok(());
     }
-    Ok(())
+    Err(bad_field("emoji", "1 to 32 bytes without spaces and control characters"))
+}
+
+fn check_settings(settings: &Settings) -> Result<(), Refusal> {
+    let title = settings.title.as_deref().unwrap_or_default();
+    let topic = settings.topic.as_deref().unwrap_or_default();
+    if title.len() > TITLE_BYTES || title.contains(char::is_control) {
+        return Err(bad_field("title", "at most 128 bytes without control characters"));
+    }
+    if topic.len() > TOPIC_BYTES {
+        return Err(bad_field("topic", "at most 1024 bytes"));
+    }
+    check_text("topic", topic)
+}
+
+fn check_query(query: &str) -> Result<(), Refusal> {
+    if query.len() > QUERY_BYTES || query.trim().is_empty() {
+        return Err(bad_field("query", "words of 1 to 256 bytes"));
+    }
+    check_text("query", query)
 }
 
 /// Refuses a field, naming it and its rule.

@@ -6,6 +6,8 @@
 //! asked for.
 
 mod command;
+mod entry;
+mod line;
 mod render;
 
 use super::{Context, Decoded, Dialect, Misunderstood, Payload};
@@ -19,8 +21,18 @@ const HELP: &str = "\
 * /leave              leave the room
 * /msg user text      say something to one user; quote a name with spaces: /msg \"Bob B\" hi
 * /who                who is in the room
-* /history 20         show the last messages
+* /history 20         show the last messages with their numbers, which the next commands take
+* /reply 7 text       answer message 7
+* /edit 7 text        change your message 7
+* /delete 7           erase message 7
+* /react 7 👍         react to message 7; /unreact takes it back
+* /pin 7, /unpin 7    pin a message, or unpin it
+* /search words       look for messages with all these words
 * /rooms              list the rooms
+* /info               title, topic, roles and pins of the room
+* /create room        create a room that is yours
+* /title text         set the title of your room; /topic its topic
+* /role user member   make somebody member, moderator or owner of your room; none takes it back
 * /away text, /back   tell others that you are away, or back
 * /ping               ask for a sign of life
 * //text              say something that begins with a slash";

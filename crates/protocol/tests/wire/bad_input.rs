@@ -6,7 +6,7 @@ use parlour_protocol::{Command, ErrorCode, RequestId, RoomName};
 use crate::decode;
 
 /// Reads one JSON command that must be refused: its code, id and message.
-fn refused(text: &str) -> (ErrorCode, Option<RequestId>, String) {
+pub(crate) fn refused(text: &str) -> (ErrorCode, Option<RequestId>, String) {
     let decoded = decode(DialectId::Json, Payload::Text(text), Context::default());
     match <[_; 1]>::try_from(decoded) {
         Ok([Err(wrong)]) => (wrong.refusal.code, wrong.id, wrong.refusal.message.into_owned()),
@@ -15,7 +15,7 @@ fn refused(text: &str) -> (ErrorCode, Option<RequestId>, String) {
 }
 
 /// A command with id 7 and a payload.
-fn command(name: &str, payload: &str) -> String {
+pub(crate) fn command(name: &str, payload: &str) -> String {
     format!(r#"{{"type":"{name}","id":7,"payload":{payload}}}"#)
 }
 
@@ -201,7 +201,7 @@ fn lines_of_a_frame_stand_for_themselves() {
 }
 
 /// A binary message with id 7.
-fn binary(number: u8, fields: &[u8]) -> Vec<u8> {
+pub(crate) fn binary(number: u8, fields: &[u8]) -> Vec<u8> {
     let length = u32::try_from(fields.len() + 4).expect("short");
     [&[number][..], &length.to_be_bytes(), &[0, 0, 0, 7], fields].concat()
 }
@@ -210,7 +210,7 @@ fn binary(number: u8, fields: &[u8]) -> Vec<u8> {
 fn binary_messages_obey_the_same_rules() {
     use ErrorCode::{BadRequest, EmptyMessage, InvalidRoom, InvalidText, NameConfusable, UnknownCommand};
     let seven = Some(RequestId::Number(7));
-    let said = |text: &[u8]| [b"\0\x01a\0\0\0", &[text.len() as u8][..], text, &[0]].concat();
+    let said = |text: &[u8]| [b"\0\x01a\0\0\0", &[text.len() as u8][..], text, &[0; 6]].concat();
     let confusable = "аdmin".as_bytes();
     let hello = [&[0, 1, 0, confusable.len() as u8][..], confusable, &[0; 4]].concat();
     for (row, frame, code, id, hint) in [

@@ -1,6 +1,6 @@
 //! `docs/protocol.md` says what the source says: every table is compared, row by row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use parlour_protocol::dialect::{Context, DialectId, Payload};
@@ -9,19 +9,43 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::{decode, encode, round_trip};
+use crate::{decode, encode, samples};
 
 const DOCUMENT: &str = include_str!("../../../../docs/protocol.md");
 const LIMITS: &str = include_str!("../../src/limits.rs");
 
-/// Names of all commands.
-pub(crate) const COMMANDS: [&str; 12] = [
-    "hello", "join", "leave", "publish", "private", "typing", "presence", "members", "history", "rooms",
-    "read", "ping",
+/// Names of all commands, in the order of their numbers.
+pub(crate) const COMMANDS: [&str; 26] = [
+    "hello",
+    "join",
+    "leave",
+    "publish",
+    "private",
+    "typing",
+    "presence",
+    "members",
+    "history",
+    "rooms",
+    "read",
+    "ping",
+    "batch",
+    "edit",
+    "delete",
+    "react",
+    "pin",
+    "delivered",
+    "status",
+    "create",
+    "configure",
+    "role",
+    "info",
+    "more",
+    "receipts",
+    "search",
 ];
 
-/// Names of all events.
-pub(crate) const EVENTS: [&str; 18] = [
+/// Names of all events, in the order of their numbers.
+pub(crate) const EVENTS: [&str; 31] = [
     "welcome",
     "joined",
     "left",
@@ -40,6 +64,19 @@ pub(crate) const EVENTS: [&str; 18] = [
     "error",
     "resync",
     "goaway",
+    "edited",
+    "deleted",
+    "reacted",
+    "pinned",
+    "room_changed",
+    "role_changed",
+    "delivered",
+    "page",
+    "status",
+    "info",
+    "receipts",
+    "found",
+    "erased",
 ];
 
 type Rows = Vec<Vec<String>>;
@@ -113,25 +150,34 @@ impl Fields {
 
     fn row(&self, name: &'static str) -> Vec<String> {
         let (number, examples) = &self.0[name];
-        let all = examples.iter().max_by_key(|keys| keys.len()).expect("examples");
-        let field = |key: &String| {
-            let is_optional = !examples.iter().all(|keys| keys.contains(key));
+        // Hardly any example has every field: the place of a field is the number of those that stand
+        // before it somewhere.
+        let mut earlier: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for keys in examples {
+            for (index, key) in keys.iter().enumerate() {
+                earlier.entry(key).or_default().extend(keys[..index].iter().map(String::as_str));
+            }
+        }
+        let mut fields: Vec<_> = earlier.into_iter().map(|(key, before)| (before.len(), key)).collect();
+        fields.sort_unstable();
+        let field = |(_, key): (usize, &str)| {
+            let is_optional = !examples.iter().all(|keys| keys.iter().any(|one| one == key));
             format!("{key}{}", if is_optional { "?" } else { "" })
         };
-        let fields: Vec<_> = all.iter().map(field).collect();
+        let fields: Vec<_> = fields.into_iter().map(field).collect();
         vec![name.to_owned(), format!("{number:#04x}"), fields.join(", ")]
     }
 }
 
 fn examples<T: fmt::Debug>(strategy: impl Strategy<Value = T>) -> impl Iterator<Item = T> {
     let mut runner = TestRunner::deterministic();
-    (0..1_000).map(move |_| strategy.new_tree(&mut runner).expect("a value").current())
+    (0..5_000).map(move |_| strategy.new_tree(&mut runner).expect("a value").current())
 }
 
 #[test]
 fn commands() {
     let mut fields = Fields::default();
-    for command in examples(round_trip::command()) {
+    for command in examples(samples::command()) {
         let request = Request { id: Some(RequestId::Number(1)), command };
         let (mut json, mut binary) = (Vec::new(), Vec::new());
         parlour_protocol::dialect::json::encode_request(&request, &mut json);
@@ -144,7 +190,7 @@ fn commands() {
 #[test]
 fn events() {
     let mut fields = Fields::default();
-    for event in examples(round_trip::event()) {
+    for event in examples(samples::event()) {
         let json = encode(DialectId::Json, &event, None);
         fields.learn(event.name(), &json, &encode(DialectId::Binary, &event, None));
     }
@@ -218,14 +264,21 @@ fn lists_are_complete() {
         Command::Hello(_) | Command::Join(_) | Command::Leave(_) | Command::Publish(_) => 1,
         Command::Private(_) | Command::Typing(_) | Command::Presence(_) | Command::Members(_) => 2,
         Command::History(_) | Command::Rooms | Command::Read(_) | Command::Ping => 3,
+        Command::Batch(_) | Command::Edit(_) | Command::Delete(_) | Command::React(_) => 4,
+        Command::Pin(_) | Command::Delivered(_) | Command::Status(_) | Command::Create(_) => 5,
+        Command::Configure(_) | Command::Role(_) | Command::Info(_) | Command::More(_) => 6,
+        Command::Receipts(_) | Command::Search(_) => 7,
     };
-    assert_eq!(examples(round_trip::command()).map(|example| command(&example)).max(), Some(3));
+    assert_eq!(examples(samples::command()).map(|example| command(&example)).max(), Some(7));
     let event = |event: &Event| match event {
         Event::Welcome(_) | Event::Joined(_) | Event::Left(_) | Event::Message(_) => 1,
         Event::MemberJoined(_) | Event::MemberLeft(_) | Event::Private(_) | Event::Typing(_) => 2,
         Event::Presence(_) | Event::Read(_) | Event::Ack(_) | Event::Members(_) => 3,
         Event::History(_) | Event::Rooms(_) | Event::Pong(_) | Event::Error(_) => 4,
-        Event::Resync(_) | Event::GoAway(_) => 5,
+        Event::Resync(_) | Event::GoAway(_) | Event::Edited(_) | Event::Deleted(_) => 5,
+        Event::Reacted(_) | Event::Pinned(_) | Event::RoomChanged(_) | Event::RoleChanged(_) => 6,
+        Event::Delivered(_) | Event::Page(_) | Event::Status(_) | Event::Info(_) => 7,
+        Event::Receipts(_) | Event::Found(_) | Event::Erased(_) => 8,
     };
-    assert_eq!(examples(round_trip::event()).map(|example| event(&example)).max(), Some(5));
+    assert_eq!(examples(samples::event()).map(|example| event(&example)).max(), Some(8));
 }

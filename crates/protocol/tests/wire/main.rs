@@ -1,8 +1,10 @@
 //! The wire as clients see it: transcripts, hostile input, round trips, and the document.
 
+mod bad_changes;
 mod bad_input;
 mod document;
 mod round_trip;
+mod samples;
 mod transcripts;
 
 use parlour_protocol::dialect::{Context, Decoded, DialectId, Payload};

@@ -5,16 +5,22 @@ use std::sync::Arc;
 use compact_str::CompactString;
 
 use crate::command::{
-    Availability, Command, HistoryQuery, InRoom, Join, Private, Publish, RequestId, SetPresence,
+    Availability, Command, Configure, Delete, Edit, HistoryQuery, InRoom, Join, Pin, Private, Publish, React,
+    RequestId, Search, SetPresence, SetRole,
 };
+use crate::content::{Role, Settings};
 use crate::dialect::check::{bad_field, bad_name, complete, unknown_command};
 use crate::dialect::{Context, Decoded, Misunderstood};
 use crate::error::{ErrorCode, Refusal};
 use crate::name::{RoomName, UserId};
+use crate::position::Seq;
 
 /// The words after `/`, as [`super::HELP`] explains them.
-const COMMANDS: [&str; 10] =
-    ["/join", "/leave", "/msg", "/who", "/history", "/rooms", "/away", "/back", "/ping", "/help"];
+const COMMANDS: [&str; 23] = [
+    "/join", "/leave", "/msg", "/who", "/history", "/reply", "/edit", "/delete", "/react", "/unreact",
+    "/pin", "/unpin", "/search", "/rooms", "/info", "/create", "/title", "/topic", "/role", "/away", "/back",
+    "/ping", "/help",
+];
 
 /// Id of what is no command, or no known one.
 const SAID: &str = "say";
@@ -38,17 +44,15 @@ pub(super) fn decode(line: &str, context: Context<'_>) -> Decoded {
 }
 
 fn say(text: &str, context: Context<'_>) -> Result<Command, Refusal> {
-    let room = context.room.cloned();
-    let room = room.ok_or_else(|| {
+    let room = here(context)?;
+    let text = Arc::from(text);
+    Ok(Command::Publish(Publish { room, text, cid: None, reply_to: None, mentions: Vec::new() }))
+}
+
+fn here(context: Context<'_>) -> Result<RoomName, Refusal> {
+    context.room.cloned().ok_or_else(|| {
         Refusal::because(ErrorCode::Forbidden, "you are in no room; enter one with /join and its name")
-    })?;
-    Ok(Command::Publish(Publish {
-        room,
-        text: Arc::from(text),
-        cid: None,
-        reply_to: None,
-        mentions: Vec::new(),
-    }))
+    })
 }
 
 fn command(word: &str, rest: &str, context: Context<'_>) -> Result<Command, Refusal> {
@@ -58,13 +62,64 @@ fn command(word: &str, rest: &str, context: Context<'_>) -> Result<Command, Refu
         "/msg" => private(rest)?,
         "/who" => Command::Members(InRoom { room: room_or_here(rest, context)? }),
         "/history" => history(rest, context)?,
+        "/reply" | "/edit" | "/delete" | "/react" | "/unreact" | "/pin" | "/unpin" => {
+            about_message(word, rest, here(context)?)?
+        }
+        "/search" => Command::Search(Search { query: rest.into(), room: None, before: None, limit: None }),
         "/rooms" => Command::Rooms,
+        "/info" => Command::Info(InRoom { room: room_or_here(rest, context)? }),
+        "/create" => {
+            Command::Create(Configure { room: room(rest)?, settings: Settings::default(), cid: None })
+        }
+        "/title" => configure(Settings { title: Some(rest.into()), ..Settings::default() }, context)?,
+        "/topic" => configure(Settings { topic: Some(rest.into()), ..Settings::default() }, context)?,
+        "/role" => role(rest, here(context)?)?,
         "/away" => presence(Availability::Away, rest),
         "/back" => presence(Availability::Online, rest),
         // Help is an answer like another; `render` knows it by the word in the id.
         "/ping" | "/help" => Command::Ping,
         unknown => return Err(unknown_command(unknown, &COMMANDS)),
     })
+}
+
+/// Reads a command whose first word is the number of a message.
+fn about_message(word: &str, rest: &str, room: RoomName) -> Result<Command, Refusal> {
+    let (number, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let number = number.strip_prefix('#').unwrap_or(number).parse();
+    let target = number.map(Seq).map_err(|_| {
+        bad_field("message", format_args!("give its number, such as {word} 7; /history shows the numbers"))
+    })?;
+    let (rest, mentions, cid) = (rest.trim_start(), Vec::new(), None);
+    Ok(match word {
+        "/reply" => {
+            Command::Publish(Publish { room, text: Arc::from(rest), cid, reply_to: Some(target), mentions })
+        }
+        "/edit" => Command::Edit(Edit { room, target, text: Arc::from(rest), cid, mentions }),
+        "/delete" => Command::Delete(Delete { room, target, cid }),
+        "/pin" | "/unpin" => Command::Pin(Pin { room, target, active: word == "/pin", cid }),
+        _ => Command::React(React { room, target, emoji: rest.into(), active: word == "/react", cid }),
+    })
+}
+
+fn configure(settings: Settings, context: Context<'_>) -> Result<Command, Refusal> {
+    Ok(Command::Configure(Configure { room: here(context)?, settings, cid: None }))
+}
+
+fn role(rest: &str, room: RoomName) -> Result<Command, Refusal> {
+    let (name, role) = word(rest)?;
+    let user = user(&name)?;
+    let role = match role {
+        "member" => Some(Role::Member),
+        "moderator" => Some(Role::Moderator),
+        "owner" => Some(Role::Owner),
+        "none" => None,
+        _ => return Err(bad_field("role", "must be member, moderator, owner or none")),
+    };
+    Ok(Command::Role(SetRole { room, user, role, cid: None }))
+}
+
+fn user(name: &str) -> Result<UserId, Refusal> {
+    UserId::parse(name).map_err(|error| bad_name("user", error, ErrorCode::InvalidUser))
 }
 
 fn room(text: &str) -> Result<RoomName, Refusal> {
@@ -82,7 +137,7 @@ fn room_or_here(text: &str, context: Context<'_>) -> Result<RoomName, Refusal> {
 
 fn private(rest: &str) -> Result<Command, Refusal> {
     let (to, text) = word(rest)?;
-    let to = UserId::parse(&to).map_err(|error| bad_name("user", error, ErrorCode::InvalidUser))?;
+    let to = user(&to)?;
     Ok(Command::Private(Private {
         to,
         text: Arc::from(text),
