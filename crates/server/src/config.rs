@@ -142,6 +142,12 @@ pub struct RoomRule {
 }
 
 impl RoomRule {
+    /// Rooms whose messages are broadcast at once and never stored.
+    #[must_use]
+    pub fn ephemeral(pattern: &str) -> Self {
+        Self { pattern: pattern.into(), durable: false, retention: Retention::default() }
+    }
+
     /// Whether the rule is about a room.
     #[must_use]
     pub fn matches(&self, room: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Access, Config, Limits, Log, LogFormat, Retention, RoomRule, Timeouts, machine};
+use super::{Access, Config, Limits, Log, LogFormat, RoomRule, Timeouts, machine};
 
 impl Default for Config {
     /// Returns the defaults of production: closed, and on loopback until configured.
@@ -38,7 +38,7 @@ impl Config {
         config.access.loopback_origins = true;
         config.access.hosts = ["localhost", "127.0.0.1", "[::1]"].map(String::from).into();
         config.limits.history = 1_000;
-        config.rooms = vec![RoomRule { pattern: "live:*".into(), durable: false, retention: Retention::default() }];
+        config.rooms = vec![RoomRule::ephemeral("live:*")];
         // Load tests and many tabs come from one address and one user.
         config.limits.connections_per_address = 100_000;
         config.limits.connections_per_user = 1_000;

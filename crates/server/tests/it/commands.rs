@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use parlour_protocol::command::{
-    Availability, Hello, HistoryQuery, Join, Private, Read, SetPresence, Typing,
+    Availability, Hello, HistoryQuery, Join, Cursor, Private, SetPresence, Typing,
 };
 use parlour_protocol::dialect::DialectId;
 use parlour_protocol::{Command, ErrorCode, Event, Seq};
@@ -51,7 +51,7 @@ async fn every_command_and_every_event_works_in_every_dialect() {
                 limit: Some(1),
             }),
             Command::Rooms,
-            Command::Read(Read { room: room("general"), seq: Seq(1) }),
+            Command::Read(Cursor { room: room("general"), seq: Seq(1) }),
             Command::Ping,
         ];
         let mut events = BTreeSet::new();

@@ -10,7 +10,7 @@ use crate::harness::faulty::Mood;
 #[tokio::test]
 async fn nothing_is_acknowledged_or_shown_before_it_is_stored() {
     let (server, store) = TestServer::start_faulty(|config| {
-        config.rooms = vec![RoomRule { pattern: "live:*".into(), durable: false }];
+        config.rooms = vec![RoomRule::ephemeral("live:*")];
     })
     .await;
     let (mut alice, mut bob) = (server.json("Alice").await, server.json("Bob").await);

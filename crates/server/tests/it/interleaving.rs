@@ -75,7 +75,7 @@ async fn reused_buffers_carry_nothing_over() {
     const ROUNDS: usize = 60;
     let server = TestServer::start_with(|config| {
         config.limits.rate_per_s = 0;
-        config.rooms = vec![RoomRule { pattern: "e:*".into(), durable: false }];
+        config.rooms = vec![RoomRule::ephemeral("e:*")];
     })
     .await;
     let mut tasks = JoinSet::new();

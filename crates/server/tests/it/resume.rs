@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::typed::room;
 use crate::harness::{Json, TestServer};
 use parlour_server::config::Config;
+use parlour_server::store::Keep;
 
 fn unlimited(config: &mut Config) {
     config.limits.rate_per_s = 0;
@@ -133,7 +134,7 @@ async fn a_resume_that_is_not_possible_says_why() {
     }
     alice.socket.close(1000).await;
     server.await_metric("parlour_rooms", 0.0).await;
-    server.server().node().store.trim(room("general"), Seq(3)).await.expect("trimmed");
+    server.server().node().store.trim(room("general"), Keep { after: Some(Seq(3)), ..Keep::default() }).await.expect("trimmed");
 
     let mut bob = server.json("Bob").await;
     let other = json!("0123456789abcdef0123456789abcdef");

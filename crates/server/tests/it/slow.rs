@@ -152,7 +152,7 @@ async fn never_readers_do_not_change_the_latency_of_others() {
         config.limits.rate_per_s = 0;
         config.limits.outbox_bytes = 1 << 30;
         config.timeouts.stall = Duration::from_secs(300);
-        config.rooms = vec![RoomRule { pattern: "e:*".into(), durable: false }];
+        config.rooms = vec![RoomRule::ephemeral("e:*")];
     })
     .await;
     let mut rooms = [Vec::new(), Vec::new()];
@@ -202,7 +202,7 @@ async fn a_burst_of_300_messages_is_taken_in_few_turns() {
         // One shard, so that no other thread takes a part of the burst before all of it is there.
         config.shards = 1;
         config.limits.rate_per_s = 0;
-        config.rooms = vec![RoomRule { pattern: "e:*".into(), durable: false }];
+        config.rooms = vec![RoomRule::ephemeral("e:*")];
     })
     .await;
     let mut apart = Client::open(&server, DialectId::Json, "Apart").await;
