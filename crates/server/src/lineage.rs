@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::store::{Document, Store, StoreError};
 
 /// The key of the store's number.
-const KEY: &str = "lineage";
+pub(crate) const KEY: &str = "lineage";
 
 /// The number of a store: 16 random bytes from its first use on.
 #[derive(Debug, Clone, PartialEq, Eq)]

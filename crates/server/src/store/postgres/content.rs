@@ -1,0 +1,329 @@
+//! Entries as columns, and columns as entries.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use parlour_hub::log::{Record, RoomState};
+use parlour_protocol::content::{
+    Content, Details, NewText, PinChange, Reaction, Role, RoleChange, Settings, Target, Text,
+};
+use parlour_protocol::{Seq, UserId};
+use sha2::{Digest as _, Sha256};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::escape::{SEPARATOR, escape, unescape};
+use super::fault::Fault;
+use super::search;
+
+/// The columns of a record, in the order that [`record`] expects.
+pub(super) const COLUMNS: &str = "m.seq, m.ts, m.sender, m.cid, m.kind, m.target, m.thread, m.body, \
+     m.mentions, m.active, m.count, m.edited, m.deleted, m.digest, m.checksum";
+
+/// The columns of an entry that follow from what it says.
+#[derive(Debug, Default)]
+pub(super) struct Columns<'a> {
+    pub(super) kind: i16,
+    pub(super) target: Option<i64>,
+    pub(super) body: Option<Cow<'a, str>>,
+    pub(super) mentions: Option<String>,
+    pub(super) active: Option<bool>,
+    /// The words of a text, or what becomes of the room's state.
+    pub(super) extra: Option<String>,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn of(content: &'a Content) -> Self {
+        match content {
+            Content::Message(Text { text, details }) => {
+                let details = details.as_deref();
+                Self {
+                    target: details.and_then(|details| details.reply_to).map(number),
+                    mentions: list(details.map_or(&[][..], |details| &details.mentions)),
+                    ..Self::saying(0, text)
+                }
+            }
+            Content::Edit(NewText { target, text, mentions }) => Self {
+                target: Some(number(*target)),
+                mentions: list(mentions),
+                body: text.as_deref().map(escape),
+                ..Self::saying(1, text.as_deref().unwrap_or_default())
+            },
+            Content::Delete(Target { target }) => {
+                Self { kind: 2, target: Some(number(*target)), ..Self::default() }
+            }
+            Content::Reaction(Reaction { target, emoji, active, .. }) => Self {
+                kind: 3,
+                target: Some(number(*target)),
+                body: Some(escape(emoji)),
+                active: Some(*active),
+                ..Self::default()
+            },
+            Content::Pin(PinChange { target, active }) => {
+                Self { kind: 4, target: Some(number(*target)), active: Some(*active), ..Self::default() }
+            }
+            Content::Settings(settings) => Self::changing(5, settings, settings_changes(settings)),
+            Content::Role(change) => {
+                let value = change.role.map(|role| role_word(role).to_owned());
+                Self::changing(6, change, vec![(format!("role:{}", change.user), value)])
+            }
+        }
+    }
+
+    fn saying(kind: i16, text: &'a str) -> Self {
+        Self { kind, body: Some(escape(text)), extra: Some(search::index(text)), ..Self::default() }
+    }
+
+    fn changing(kind: i16, content: &impl serde::Serialize, changes: Vec<(String, Option<String>)>) -> Self {
+        let json = serde_json::to_string(content).unwrap_or_default();
+        let pairs = changes.into_iter().map(|(key, value)| {
+            let value = value.map_or_else(|| "-".to_owned(), |value| format!("+{}", escape(&value)));
+            format!("{key}{SEPARATOR}{value}")
+        });
+        let extra = pairs.collect::<Vec<_>>().join(SEPARATOR.encode_utf8(&mut [0; 4]));
+        Self { kind, body: Some(json.into()), extra: Some(extra), ..Self::default() }
+    }
+
+    /// Whether nothing has to be looked at before it is stored but its cid.
+    pub(super) fn is_plain(&self) -> bool {
+        self.kind == 0 && self.target.is_none()
+    }
+
+    /// Returns what decides whether two entries with the same cid are the same.
+    pub(super) fn digest(&self) -> Vec<u8> {
+        let mut digest = Sha256::new();
+        let mentions = self.mentions.as_deref().unwrap_or_default();
+        digest.update(format!("{} {:?} {:?} {} ", self.kind, self.target, self.active, mentions.len()));
+        digest.update(mentions);
+        digest.update(self.body.as_deref().unwrap_or_default());
+        digest.finalize()[..8].to_vec()
+    }
+}
+
+/// Returns a number as PostgreSQL holds it; none of ours exceeds that.
+pub(super) fn number(seq: Seq) -> i64 {
+    i64::try_from(seq.0).unwrap_or(i64::MAX)
+}
+
+pub(super) fn seq(column: i64) -> Result<Seq, Fault> {
+    u64::try_from(column).map(Seq).map_err(|_| Fault::Corrupt)
+}
+
+fn list(users: &[UserId]) -> Option<String> {
+    (!users.is_empty()).then(|| serde_json::to_string(users).unwrap_or_default())
+}
+
+/// Returns the pairs of a room's state that its settings are kept as.
+pub(super) fn settings_changes(settings: &Settings) -> Vec<(String, Option<String>)> {
+    let text = |text: &Option<compact_str::CompactString>| text.as_ref().map(ToString::to_string);
+    let given = [
+        ("title", text(&settings.title)),
+        ("topic", text(&settings.topic)),
+        ("private", settings.private.map(|is_private| is_private.to_string())),
+    ];
+    given
+        .into_iter()
+        .filter(|(_, value)| value.is_some())
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}
+
+pub(super) fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Moderator => "moderator",
+        Role::Owner => "owner",
+    }
+}
+
+/// Reads a room's state from its pairs.
+pub(super) fn state(rows: &[Row]) -> Result<RoomState, Fault> {
+    let mut state = RoomState::default();
+    let mut pins = Vec::new();
+    for row in rows {
+        let (key, value): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+        let value = unescape(value).ok_or(Fault::Corrupt)?;
+        match (key, key.split_once(':')) {
+            ("title", _) => state.settings.title = Some(value.into()),
+            ("topic", _) => state.settings.topic = Some(value.into()),
+            ("private", _) => state.settings.private = Some(value.parse().map_err(|_| Fault::Corrupt)?),
+            (_, Some(("role", user))) => {
+                let role = match &*value {
+                    "member" => Role::Member,
+                    "moderator" => Role::Moderator,
+                    "owner" => Role::Owner,
+                    _ => return Err(Fault::Corrupt),
+                };
+                state.roles.insert(user_id(user)?, role);
+            }
+            (_, Some(("pin", target))) => {
+                let parse = |text: &str| text.parse().map_err(|_| Fault::Corrupt);
+                pins.push((parse(&value)?, Seq(parse(target)?)));
+            }
+            _ => return Err(Fault::Corrupt),
+        }
+    }
+    pins.sort_unstable();
+    state.pins = pins.into_iter().map(|(_, target)| target).collect();
+    Ok(state)
+}
+
+/// What the checksums of a room's rows have in common.
+#[derive(Debug)]
+pub(super) struct RoomKey<'a> {
+    /// The room's own epoch, before the generation is applied.
+    pub(super) epoch: Uuid,
+    pub(super) name: &'a str,
+}
+
+/// Reads a record from the [`COLUMNS`], unless they do not match their checksum.
+pub(super) fn record(row: &Row, room: &RoomKey<'_>) -> Result<Record, Fault> {
+    let columns = Stored::read(row)?;
+    if columns.checksum(room) != columns.checksum {
+        return Err(Fault::Corrupt);
+    }
+    Ok(Record {
+        seq: seq(columns.seq)?,
+        sender: user_id(columns.sender)?,
+        cid: columns.cid.map(text).transpose()?.map(Into::into),
+        ts: columns.ts,
+        content: columns.content()?,
+    })
+}
+
+/// The [`COLUMNS`] as they are stored.
+struct Stored<'a> {
+    // tidy: the columns of one table
+    seq: i64,
+    ts: i64,
+    sender: &'a str,
+    cid: Option<&'a str>,
+    kind: i16,
+    target: Option<i64>,
+    thread: Option<i64>,
+    body: Option<&'a str>,
+    mentions: Option<&'a str>,
+    active: Option<bool>,
+    count: Option<i32>,
+    edited: Option<i64>,
+    deleted: Option<i64>,
+    digest: Option<&'a [u8]>,
+    checksum: &'a [u8],
+}
+
+impl<'a> Stored<'a> {
+    fn read(row: &'a Row) -> Result<Self, Fault> {
+        Ok(Self {
+            seq: row.try_get(0)?,
+            ts: row.try_get(1)?,
+            sender: row.try_get(2)?,
+            cid: row.try_get(3)?,
+            kind: row.try_get(4)?,
+            target: row.try_get(5)?,
+            thread: row.try_get(6)?,
+            body: row.try_get(7)?,
+            mentions: row.try_get(8)?,
+            active: row.try_get(9)?,
+            count: row.try_get(10)?,
+            edited: row.try_get(11)?,
+            deleted: row.try_get(12)?,
+            digest: row.try_get(13)?,
+            checksum: row.try_get(14)?,
+        })
+    }
+
+    /// The same as `checksum_of` in the migrations.
+    fn checksum(&self, room: &RoomKey<'_>) -> Vec<u8> {
+        fn shown<T: std::fmt::Display>(value: Option<T>) -> String {
+            value.map_or_else(String::new, |value| value.to_string())
+        }
+        let active = self.active.map(|active| if active { 't' } else { 'f' });
+        let digest = self.digest.unwrap_or_default().iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a String does not fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        let length = |text: Option<&str>| shown(text.map(str::len));
+        let head = [
+            room.epoch.to_string(),
+            room.name.len().to_string(),
+            self.seq.to_string(),
+            self.ts.to_string(),
+            self.kind.to_string(),
+            shown(self.target),
+            shown(self.thread),
+            shown(active),
+            shown(self.count),
+            shown(self.edited),
+            shown(self.deleted),
+            digest,
+            self.sender.len().to_string(),
+            length(self.cid),
+            length(self.mentions),
+            length(self.body),
+        ];
+        let mut hash = Sha256::new();
+        for field in head {
+            hash.update(field);
+            hash.update(" ");
+        }
+        for text in [Some(room.name), Some(self.sender), self.cid, self.mentions, self.body] {
+            hash.update(text.unwrap_or_default());
+        }
+        hash.finalize()[..8].to_vec()
+    }
+
+    fn content(&self) -> Result<Content, Fault> {
+        let body = self.body.map(text).transpose()?;
+        let target = || seq(self.target.ok_or(Fault::Corrupt)?);
+        let said = || body.as_deref().ok_or(Fault::Corrupt);
+        let active = self.active.ok_or(Fault::Corrupt);
+        Ok(match self.kind {
+            0 => Content::Message(Text { text: said()?.into(), details: self.details()? }),
+            1 => Content::Edit(NewText {
+                target: target()?,
+                text: body.as_deref().map(Into::into),
+                mentions: self.mentions()?,
+            }),
+            2 => Content::Delete(Target { target: target()? }),
+            3 => Content::Reaction(Reaction {
+                target: target()?,
+                emoji: said()?.into(),
+                active: active?,
+                count: self.count.and_then(|count| count.try_into().ok()).ok_or(Fault::Corrupt)?,
+            }),
+            4 => Content::Pin(PinChange { target: target()?, active: active? }),
+            5 => Content::Settings(json(said()?)?),
+            6 => Content::Role(json::<RoleChange>(said()?)?),
+            _ => return Err(Fault::Corrupt),
+        })
+    }
+
+    fn details(&self) -> Result<Option<Box<Details>>, Fault> {
+        let details = Details {
+            reply_to: self.target.map(seq).transpose()?,
+            thread: self.thread.map(seq).transpose()?,
+            mentions: self.mentions()?,
+            edited: self.edited.map(seq).transpose()?,
+            deleted: self.deleted.map(seq).transpose()?,
+            reactions: Vec::new(),
+        };
+        Ok((details != Details::default()).then(|| Box::new(details)))
+    }
+
+    fn mentions(&self) -> Result<Vec<UserId>, Fault> {
+        self.mentions.map_or(Ok(Vec::new()), json)
+    }
+}
+
+fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|_| Fault::Corrupt)
+}
+
+fn text(stored: &str) -> Result<Cow<'_, str>, Fault> {
+    unescape(stored).ok_or(Fault::Corrupt)
+}
+
+pub(super) fn user_id(stored: &str) -> Result<UserId, Fault> {
+    UserId::parse(stored).map_err(|_| Fault::Corrupt)
+}

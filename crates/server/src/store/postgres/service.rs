@@ -1,0 +1,91 @@
+//! The connections of a store, by what they are for.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::Config;
+use uuid::Uuid;
+
+use super::OpenError;
+use super::fault::Fault;
+use super::link::Link;
+use super::session::{Purpose, Session, generation};
+use super::writer::Writer;
+
+/// Connections that read side by side. A page of history takes some 300 µs of one.
+const READERS: usize = 3;
+
+/// All that lives on the store's thread.
+pub(super) struct Service {
+    pub(super) writer: Writer,
+    /// The generation when the store was opened: the epochs of rooms without a log were chosen under
+    /// it. If it changes later, rooms that are made anew get other epochs than were expected, and
+    /// never one that was used before.
+    pub(super) opened: Cell<Uuid>,
+    readers: [Link; READERS],
+    next_reader: Cell<usize>,
+    /// Small writes keep their order.
+    desk: Mutex<Link>,
+    upkeep: Mutex<Link>,
+}
+
+impl Service {
+    /// Connects and checks what can be checked.
+    pub(super) async fn open(config: Config) -> Result<Self, OpenError> {
+        let config = Rc::new(config);
+        let link = |purpose| Link::new(Rc::clone(&config), purpose);
+        let session = Session::open(&config, Purpose::Append).await?;
+        let failed = |fault| match fault {
+            Fault::Postgres(error) => OpenError::Postgres(error),
+            _ => OpenError::Damaged("its lineage cannot be read"),
+        };
+        let opened = Cell::new(generation(&session).await.map_err(failed)?);
+        Writer::forget_old(&session).await.map_err(failed)?;
+        Ok(Self {
+            writer: Writer::new(Rc::clone(&config), session),
+            opened,
+            readers: [(); READERS].map(|()| link(Purpose::Quick)),
+            next_reader: Cell::new(0),
+            desk: Mutex::new(link(Purpose::Quick)),
+            upkeep: Mutex::new(link(Purpose::Upkeep)),
+        })
+    }
+
+    /// Returns the connection whose turn it is.
+    pub(super) fn reader(&self) -> &Link {
+        let next = self.next_reader.get().wrapping_add(1);
+        self.next_reader.set(next);
+        &self.readers[next % READERS]
+    }
+
+    /// Writes something small, after all that was asked for before.
+    pub(super) async fn desk<T>(
+        &self,
+        patience: Duration,
+        work: impl AsyncFn(&Session) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        in_turn(&self.desk, patience, work).await
+    }
+
+    /// Does something that may take long.
+    pub(super) async fn maintain<T>(
+        &self,
+        patience: Duration,
+        work: impl AsyncFn(&Session) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        in_turn(&self.upkeep, patience, work).await
+    }
+}
+
+async fn in_turn<T>(
+    link: &Mutex<Link>,
+    patience: Duration,
+    work: impl AsyncFn(&Session) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let deadline = Instant::now() + patience;
+    let link = timeout_at(deadline, link.lock()).await.map_err(|_| Fault::Silent)?;
+    link.run(deadline.duration_since(Instant::now()), work).await
+}
