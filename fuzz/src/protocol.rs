@@ -62,13 +62,14 @@ pub fn check_reply(reply: Result<Reply, EventError>) {
     check_lines(&reply.event);
 }
 
-/// In plain text an event is one line, or one per message of a page, that steers no terminal.
+/// In plain text an event is one line, or one more per item of a list, that steers no terminal.
 fn check_lines(event: &Event) {
     let mut bytes = Vec::new();
     DialectId::Text.dialect().encode(event, None, &mut bytes);
     let shown = std::str::from_utf8(&bytes).expect("text is UTF-8");
     let lines = match event {
-        Event::History(page) => 1 + page.messages.len(),
+        Event::History(page) => 1 + page.events.len(),
+        Event::Found(found) => 1 + found.hits.len(),
         _ => 1,
     };
     assert_eq!(shown.split('\n').count(), lines, "{shown:?}");

