@@ -1,17 +1,18 @@
 //! How to connect.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use parlour_protocol::UserId;
 use parlour_protocol::dialect::DialectId;
+use parlour_protocol::{Position, RoomName, UserId};
 use tokio::sync::mpsc;
 use url::Url;
 
 use crate::client::Client;
-use crate::driver::Driver;
+use crate::driver::{Beginning, Driver};
 use crate::error::Error;
 use crate::link::{Dial, Identity, Link};
-use crate::update::{Update, Updates};
+use crate::update::{Reached, Update, Updates};
 
 /// Requests that wait for the task of the client; more wait in their callers.
 const JOBS: usize = 64;
@@ -46,6 +47,8 @@ pub struct Builder {
     capacity: usize,
     request_timeout: Duration,
     connect_timeout: Duration,
+    positions: HashMap<RoomName, Position>,
+    reports_delivery: bool,
 }
 
 impl Builder {
@@ -58,6 +61,8 @@ impl Builder {
             capacity: 1_024,
             request_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
+            positions: HashMap::new(),
+            reports_delivery: false,
         }
     }
 
@@ -98,6 +103,20 @@ impl Builder {
         self
     }
 
+    /// Goes on where an earlier run of the program ended: with what [`Client::cursors`] told then.
+    ///
+    /// A room goes on when it is joined, unless the join says where; private conversations at once.
+    pub fn resume_from(mut self, cursors: HashMap<RoomName, Position>) -> Self {
+        self.positions = cursors;
+        self
+    }
+
+    /// Tells the others what has arrived here, at most once per second and room; not unless told.
+    pub fn report_delivery(mut self) -> Self {
+        self.reports_delivery = true;
+        self
+    }
+
     /// Connects and waits for the server's welcome. The first attempt must succeed; later outages
     /// are overcome.
     ///
@@ -110,11 +129,15 @@ impl Builder {
         let user = welcome.user.clone();
         let (jobs, queue) = mpsc::channel(JOBS);
         let (sender, receiver) = mpsc::channel(self.capacity);
-        let mut driver = Driver::new(dial, queue, sender);
+        let reached = Reached::new(self.positions.clone());
+        let Self { positions, reports_delivery, request_timeout, .. } = self;
+        let beginning = Beginning { dial, positions, reports_delivery };
+        let mut driver = Driver::new(beginning, user.clone(), queue, sender);
         driver.begin(&welcome);
         driver.tell(Update::Connected(welcome));
         let task = tokio::spawn(driver.run(link));
-        Ok((Client::new(jobs, task, user, self.request_timeout), Updates::new(receiver)))
+        let client = Client::new(jobs, task, user, request_timeout, reached.clone());
+        Ok((client, Updates::new(receiver, reached)))
     }
 
     fn dial(&self) -> Result<Dial, Error> {

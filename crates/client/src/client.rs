@@ -1,13 +1,17 @@
 //! The requests of a client.
 
+mod receipts;
+mod say;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use compact_str::{CompactString, format_compact};
+use compact_str::CompactString;
 use parlour_protocol::command::{
-    Availability, Command, HistoryQuery, InRoom, Join, Private, Publish, Read, SetPresence, Typing,
+    Availability, Command, HistoryQuery, InRoom, Join, Search, SetPresence, Typing,
 };
-use parlour_protocol::event::{Event, HistoryPage, Joined, MemberList, RoomSummary, Stored};
+use parlour_protocol::event::{Event, Found, HistoryPage, Joined, MemberList, RoomInfo, RoomSummary};
 use parlour_protocol::{Position, RoomName, Seq, UserId};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -16,6 +20,7 @@ use crate::builder::Builder;
 use crate::driver::Job;
 use crate::error::Error;
 use crate::pending::MOST;
+use crate::update::Reached;
 
 /// How to enter a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,13 +34,20 @@ pub struct JoinOptions {
 /// Which page of history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Page {
-    /// The newest messages.
+    /// The newest entries.
     #[default]
     Newest,
-    /// The messages before this one.
+    /// The entries before this one.
     Before(Seq),
-    /// The messages after this one.
+    /// The entries after this one.
     After(Seq),
+    /// The messages of the thread that begins with `root`, after the one of this number.
+    Thread {
+        /// The first message.
+        root: Seq,
+        /// The last one that is known; 0 for none.
+        after: Seq,
+    },
 }
 
 /// A client. Clones speak over the same connection; when the last one is dropped, the connection
@@ -48,6 +60,7 @@ pub struct Client {
     open: Arc<Semaphore>,
     user: UserId,
     request_timeout: Duration,
+    reached: Reached,
 }
 
 impl Client {
@@ -61,9 +74,10 @@ impl Client {
         task: JoinHandle<()>,
         user: UserId,
         request_timeout: Duration,
+        reached: Reached,
     ) -> Self {
         let open = Arc::new(Semaphore::new(MOST));
-        Self { jobs, task: Arc::new(Mutex::new(Some(task))), open, user, request_timeout }
+        Self { jobs, task: Arc::new(Mutex::new(Some(task))), open, user, request_timeout, reached }
     }
 
     /// Returns who the server takes this client for.
@@ -96,40 +110,6 @@ impl Client {
         }
     }
 
-    /// Says something in a room and waits until it is stored. It is repeated after a lost
-    /// connection and stored once.
-    ///
-    /// # Errors
-    /// As every request; see [`Error`].
-    pub async fn publish(&self, room: &str, text: impl Into<Arc<str>>) -> Result<Stored, Error> {
-        let (room, text) = (parse(room)?, text.into());
-        stored(self.request(Command::Publish(Publish { room, text, cid: None })).await?)
-    }
-
-    /// Says something under a `cid` of 1 to 64 bytes: repeating it after [`Error::TimedOut`] or a
-    /// restart of the program stores it once.
-    ///
-    /// # Errors
-    /// As every request; see [`Error`].
-    pub async fn publish_as(
-        &self,
-        cid: impl Into<CompactString>,
-        room: &str,
-        text: impl Into<Arc<str>>,
-    ) -> Result<Stored, Error> {
-        let (room, text, cid) = (parse(room)?, text.into(), Some(cid.into()));
-        stored(self.request(Command::Publish(Publish { room, text, cid })).await?)
-    }
-
-    /// Says something to one user and waits until it is stored.
-    ///
-    /// # Errors
-    /// As every request; see [`Error`].
-    pub async fn private(&self, to: &str, text: impl Into<Arc<str>>) -> Result<Stored, Error> {
-        let (to, text) = (UserId::parse(to)?, text.into());
-        stored(self.request(Command::Private(Private { to, text, cid: None })).await?)
-    }
-
     /// Starts or stops a typing notice. Nothing tells whether it arrived.
     ///
     /// # Errors
@@ -159,21 +139,61 @@ impl Client {
         }
     }
 
-    /// Asks for a page of at most `limit` messages, 1 to 500; 50 unless told.
+    /// Asks for a page of at most `limit` entries, 1 to 500; 50 unless told. Messages are told as
+    /// they are now.
     ///
     /// # Errors
     /// As every request; see [`Error`].
     pub async fn history(&self, room: &str, page: Page, limit: Option<u32>) -> Result<HistoryPage, Error> {
-        let (before, after) = match page {
-            Page::Newest => (None, None),
-            Page::Before(seq) => (Some(seq), None),
-            Page::After(seq) => (None, Some(seq)),
+        let (before, after, thread) = match page {
+            Page::Newest => (None, None, None),
+            Page::Before(seq) => (Some(seq), None, None),
+            Page::After(seq) => (None, Some(seq), None),
+            Page::Thread { root, after } => (None, Some(after), Some(root)),
         };
-        let query = HistoryQuery { room: parse(room)?, before, after, limit };
+        let query = HistoryQuery { room: parse(room)?, before, after, thread, limit };
         match self.request(Command::History(query)).await? {
             Event::History(page) => Ok(*page),
             other => unexpected(&other),
         }
+    }
+
+    /// Asks for a room's title, topic, roles and pins.
+    ///
+    /// # Errors
+    /// As every request; see [`Error`].
+    pub async fn info(&self, room: &str) -> Result<RoomInfo, Error> {
+        match self.request(Command::Info(InRoom { room: parse(room)? })).await? {
+            Event::Info(info) => Ok(*info),
+            other => unexpected(&other),
+        }
+    }
+
+    /// Looks for messages that hold all words of `query`, newest first: in one room, or in all that
+    /// the user may read. `before` is [`Found::next`] of the page before.
+    ///
+    /// # Errors
+    /// As every request; see [`Error`].
+    pub async fn search(
+        &self,
+        query: impl Into<CompactString>,
+        room: Option<&str>,
+        before: Option<CompactString>,
+    ) -> Result<Found, Error> {
+        let room = room.map(parse).transpose()?;
+        let search = Search { query: query.into(), room, before, limit: None };
+        match self.request(Command::Search(search)).await? {
+            Event::Found(found) => Ok(*found),
+            other => unexpected(&other),
+        }
+    }
+
+    /// Returns how far the reader of the updates has got in each room, for
+    /// [`Builder::resume_from`] in another run of the program. An update counts once the reader
+    /// asks for the next one.
+    #[must_use]
+    pub fn cursors(&self) -> HashMap<RoomName, Position> {
+        self.reached.list()
     }
 
     /// Asks for one's rooms and the open ones.
@@ -185,14 +205,6 @@ impl Client {
             Event::Rooms(rooms) => Ok(rooms),
             other => unexpected(&other),
         }
-    }
-
-    /// Moves the read cursor of a room or private conversation to a message.
-    ///
-    /// # Errors
-    /// As every request; see [`Error`].
-    pub async fn read(&self, room: &str, seq: Seq) -> Result<(), Error> {
-        done(self.request(Command::Read(Read { room: parse(room)?, seq })).await?)
     }
 
     /// Asks for a sign of life; returns the server's clock in milliseconds since the Unix epoch.
@@ -219,17 +231,13 @@ impl Client {
         }
     }
 
-    /// Sends any command that has an answer, and returns the answer. A message without a `cid` gets
-    /// one.
+    /// Sends any command that has an answer, and returns the answer. What is said without a `cid`
+    /// gets one.
     ///
     /// # Errors
     /// See [`Error`]; a refusal is [`Error::Refused`], never an event.
     pub async fn request(&self, mut command: Command) -> Result<Event, Error> {
-        if let Command::Publish(Publish { cid, .. }) | Command::Private(Private { cid, .. }) = &mut command
-            && cid.is_none()
-        {
-            *cid = Some(new_cid()?);
-        }
+        say::name(&mut command)?;
         let (caller, answer) = oneshot::channel();
         let answered = async {
             let _open = self.open.acquire().await.map_err(|_| Error::Closed)?;
@@ -244,13 +252,6 @@ fn parse(room: &str) -> Result<RoomName, Error> {
     Ok(RoomName::parse_any(room)?)
 }
 
-fn stored(event: Event) -> Result<Stored, Error> {
-    match event {
-        Event::Ack(parlour_protocol::event::Ack { stored: Some(stored) }) => Ok(stored),
-        other => unexpected(&other),
-    }
-}
-
 fn done(event: Event) -> Result<(), Error> {
     match event {
         Event::Ack(_) => Ok(()),
@@ -260,11 +261,4 @@ fn done(event: Event) -> Result<(), Error> {
 
 fn unexpected<T>(event: &Event) -> Result<T, Error> {
     Err(Error::Unexpected(event.name()))
-}
-
-/// Names a message: 128 random bits.
-fn new_cid() -> Result<CompactString, Error> {
-    let mut bits = [0; 16];
-    getrandom::fill(&mut bits).map_err(|_| Error::NoRandomness)?;
-    Ok(format_compact!("{:032x}", u128::from_ne_bytes(bits)))
 }

@@ -1,6 +1,8 @@
 //! The one task of a client: it owns the connection, the rooms and the unanswered requests.
 
+mod cursors;
 mod inbound;
+mod lanes;
 mod rooms;
 
 use std::collections::{HashMap, VecDeque};
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use parlour_protocol::command::SetPresence;
 use parlour_protocol::event::{Event, Reply, Welcome};
-use parlour_protocol::{Command, Request, RoomName, Seq};
+use parlour_protocol::{Command, Position, Request, RoomName, Seq, UserId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
@@ -17,7 +19,9 @@ use crate::error::{Error, Lost};
 use crate::link::{Dial, Link};
 use crate::pending::{Pending, Waiter};
 use crate::track::Track;
-use crate::update::Update;
+use crate::update::{Told, Update};
+use cursors::Cursors;
+use lanes::{Pause, lane_of};
 
 /// What a handle asks of the task.
 #[derive(Debug)]
@@ -26,35 +30,70 @@ pub(crate) enum Job {
     Ask(Command, oneshot::Sender<Result<Event, Error>>),
     /// A command without one; forgotten while there is no connection.
     Say(Command),
+    /// The reader has got this far in a room; told to others soon.
+    Read(RoomName, Seq),
     /// Say goodbye and end.
     Close,
+}
+
+/// What the task begins with.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pub(crate) dial: Dial,
+    /// Positions to resume from when their rooms are entered.
+    pub(crate) positions: HashMap<RoomName, Position>,
+    /// Whether to tell others what has arrived here.
+    pub(crate) reports_delivery: bool,
+}
+
+/// A room to be in, or a private conversation.
+#[derive(Debug)]
+struct Room {
+    track: Track,
+    /// Whether this connection is in it.
+    is_attached: bool,
 }
 
 /// State of the task.
 #[derive(Debug)]
 pub(crate) struct Driver {
-    dial: Dial,
+    beginning: Beginning,
+    /// Who the server takes this client for.
+    user: UserId,
     jobs: mpsc::Receiver<Job>,
-    updates: mpsc::Sender<Update>,
-    /// Updates that wait for the reader; the socket is not read while there are too many.
-    backlog: VecDeque<Update>,
+    reader: Reader,
     pending: Pending,
     /// Requests to send before anything else is awaited.
     outbox: VecDeque<Request>,
-    /// The rooms to be in, and what was seen of them.
-    rooms: HashMap<RoomName, Track>,
-    /// Errands for later: repairs and rejoins that the server had no time for.
+    rooms: HashMap<RoomName, Room>,
+    /// Lanes in which something failed.
+    pauses: HashMap<RoomName, Pause>,
     errands: Vec<(Instant, Errand)>,
-    /// The newest message of each private conversation: its number and time.
-    conversations: HashMap<RoomName, (Seq, i64)>,
+    cursors: Cursors,
     presence: Option<SetPresence>,
     backoff: Backoff,
 }
 
+/// The way to the reader of the updates.
+#[derive(Debug)]
+struct Reader {
+    updates: mpsc::Sender<Told>,
+    /// Updates that wait for the reader; the socket is not read while there are too many.
+    backlog: VecDeque<Told>,
+    /// Rooms of which more is asked for as soon as the reader has got all that was told.
+    wanting: VecDeque<RoomName>,
+}
+
+/// Something to do later.
 #[derive(Debug)]
 enum Errand {
     Rejoin(RoomName),
     Repair(RoomName),
+    /// Say again what failed in a lane.
+    Repeat(RoomName),
+    More(RoomName),
+    /// Tell others what was read and what has arrived.
+    Cursors,
 }
 
 /// What ends the wait of the loop.
@@ -62,6 +101,7 @@ enum Turn {
     Heard(Result<Reply, Lost>),
     Asked(Option<Job>),
     Delivered,
+    Consumed,
     Check,
     Errand,
 }
@@ -73,17 +113,25 @@ enum End {
 }
 
 impl Driver {
-    pub(crate) fn new(dial: Dial, jobs: mpsc::Receiver<Job>, updates: mpsc::Sender<Update>) -> Self {
+    pub(crate) fn new(
+        beginning: Beginning,
+        user: UserId,
+        jobs: mpsc::Receiver<Job>,
+        updates: mpsc::Sender<Told>,
+    ) -> Self {
+        let begun = beginning.positions.iter().filter(|(room, _)| room.is_private());
+        let begun = begun.map(|(room, at)| (room.clone(), Room { track: Track::at(*at), is_attached: true }));
         Self {
-            dial,
+            rooms: begun.collect(),
+            beginning,
+            user,
             jobs,
-            updates,
-            backlog: VecDeque::new(),
+            reader: Reader { updates, backlog: VecDeque::new(), wanting: VecDeque::new() },
             pending: Pending::default(),
             outbox: VecDeque::new(),
-            rooms: HashMap::new(),
+            pauses: HashMap::new(),
             errands: Vec::new(),
-            conversations: HashMap::new(),
+            cursors: Cursors::default(),
             presence: None,
             backoff: Backoff::new(),
         }
@@ -107,19 +155,22 @@ impl Driver {
 
     /// Takes over what a welcome says, and repeats what the last connection left open.
     pub(crate) fn begin(&mut self, welcome: &Welcome) {
+        self.user = welcome.user.clone();
         self.backoff.succeed();
         self.backoff.follow(welcome.reconnect);
         self.outbox.clear();
         self.errands.clear();
+        self.pauses.clear();
+        self.reader.wanting.clear();
         self.rejoin_all();
         if let Some(presence) = self.presence.clone() {
-            let request = self.pending.add(Command::Presence(presence), Waiter::Nobody);
-            self.outbox.push_back(request);
+            self.ask(Command::Presence(presence), Waiter::Nobody);
         }
-        let repeated: Vec<_> = self.pending.repeated().collect();
-        let is_new = |request: &Request| !self.outbox.iter().any(|queued| queued.id == request.id);
-        let repeated: Vec<_> = repeated.into_iter().filter(is_new).collect();
-        self.outbox.extend(repeated);
+        for id in self.pending.unsent(None) {
+            self.outbox.extend(self.pending.send(id));
+        }
+        self.pending.lanes().iter().for_each(|lane| self.run_lane(lane));
+        self.tell_cursors_soon();
     }
 
     /// One turn: sends what is due, waits for one thing, and handles it.
@@ -127,17 +178,22 @@ impl Driver {
         while let Some(request) = self.outbox.pop_front() {
             link.send(&request).await.map_err(End::Lost)?;
         }
-        let listens = self.backlog.len() < self.updates.max_capacity();
+        let listens = self.reader.backlog.len() < self.reader.updates.max_capacity();
         if !listens {
             link.forgive();
         }
         let (check_at, errand_at) = (link.check_at(), self.errand_at());
+        let Reader { updates, backlog, wanting } = &mut self.reader;
         let turn = tokio::select! {
             reply = link.next(), if listens => Turn::Heard(reply),
             job = self.jobs.recv() => Turn::Asked(job),
-            permit = self.updates.reserve(), if !self.backlog.is_empty() => {
-                deliver(permit, &mut self.backlog);
+            permit = updates.reserve(), if !backlog.is_empty() => {
+                deliver(permit, backlog);
                 Turn::Delivered
+            }
+            // All permits: nothing waits to be read any more. An error says that nobody reads.
+            _ = updates.reserve_many(updates.max_capacity()), if backlog.is_empty() && !wanting.is_empty() => {
+                Turn::Consumed
             }
             () = sleep_until(check_at), if listens => Turn::Check,
             () = sleep_until(errand_at), if !self.errands.is_empty() => Turn::Errand,
@@ -146,33 +202,40 @@ impl Driver {
             Turn::Heard(reply) => self.hear(reply.map_err(End::Lost)?),
             Turn::Asked(None | Some(Job::Close)) => return Err(End::Closed),
             Turn::Asked(Some(Job::Say(command))) => self.outbox.push_back(Request { id: None, command }),
-            Turn::Asked(Some(Job::Ask(command, caller))) => self.ask(command, Waiter::Caller(caller)),
+            Turn::Asked(Some(Job::Ask(command, caller))) => self.ask_for(command, caller),
+            Turn::Asked(Some(Job::Read(room, seq))) => self.note_read(room, seq),
             Turn::Check => link.check().await.map_err(End::Lost)?,
             Turn::Errand => self.run_errands(),
+            Turn::Consumed => self.ask_more(),
             Turn::Delivered => {}
         }
         Ok(())
     }
 
+    /// Sends a request of the driver's own.
     fn ask(&mut self, command: Command, waiter: Waiter) {
-        let request = self.pending.add(command, waiter);
-        self.outbox.push_back(request);
+        let id = self.pending.add(command, waiter, None);
+        self.outbox.extend(self.pending.send(id));
+    }
+
+    fn ask_for(&mut self, mut command: Command, caller: oneshot::Sender<Result<Event, Error>>) {
+        if let Command::Join(join) = &mut command
+            && join.since.is_none()
+        {
+            join.since = self.beginning.positions.remove(&join.room);
+        }
+        match lane_of(&command, &self.user) {
+            None => self.ask(command, Waiter::Caller(caller)),
+            Some(lane) => {
+                self.pending.add(command, Waiter::Caller(caller), Some(lane.clone()));
+                self.run_lane(&lane);
+            }
+        }
     }
 
     /// Hands an update to the reader, now or as soon as there is room.
-    pub(crate) fn tell(&mut self, mut update: Update) {
-        if self.backlog.is_empty() {
-            update = match self.updates.try_send(update) {
-                Err(mpsc::error::TrySendError::Full(update)) => update,
-                // Sent, or nobody listens and nobody will.
-                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return,
-            };
-        }
-        match (self.backlog.back_mut(), &update) {
-            // An outage may outlast the patience of any reader; its last attempt says it all.
-            (Some(last @ Update::Reconnecting { .. }), Update::Reconnecting { .. }) => *last = update,
-            _ => self.backlog.push_back(update),
-        }
+    pub(crate) fn tell(&mut self, update: Update) {
+        self.reader.tell(update.into());
     }
 
     fn errand_at(&self) -> Instant {
@@ -193,7 +256,7 @@ impl Driver {
                 () = self.idle() => return None,
             }
             let dialled = tokio::select! {
-                dialled = Link::connect(self.dial.clone()) => dialled,
+                dialled = Link::connect(self.beginning.dial.clone()) => dialled,
                 () = self.idle() => return None,
             };
             match dialled {
@@ -212,9 +275,9 @@ impl Driver {
         // Callers learn at once that nothing will be answered any more.
         self.pending = Pending::default();
         self.tell(Update::Ended(cause));
-        while !self.backlog.is_empty() {
+        while !self.reader.backlog.is_empty() {
             tokio::select! {
-                permit = self.updates.reserve() => deliver(permit, &mut self.backlog),
+                permit = self.reader.updates.reserve() => deliver(permit, &mut self.reader.backlog),
                 job = self.jobs.recv() => if matches!(job, None | Some(Job::Close)) { return },
             }
         }
@@ -227,22 +290,38 @@ impl Driver {
                 job = self.jobs.recv() => match job {
                     None | Some(Job::Close) => return,
                     Some(Job::Say(_)) => {}
+                    Some(Job::Read(room, seq)) => self.cursors.read(room, seq),
                     Some(Job::Ask(command, caller)) => {
-                        self.pending.add(command, Waiter::Caller(caller));
+                        let lane = lane_of(&command, &self.user);
+                        self.pending.add(command, Waiter::Caller(caller), lane);
                     }
                 },
-                permit = self.updates.reserve(), if !self.backlog.is_empty() => {
-                    deliver(permit, &mut self.backlog);
+                permit = self.reader.updates.reserve(), if !self.reader.backlog.is_empty() => {
+                    deliver(permit, &mut self.reader.backlog);
                 }
             }
         }
     }
 }
 
-fn deliver(
-    permit: Result<mpsc::Permit<'_, Update>, mpsc::error::SendError<()>>,
-    backlog: &mut VecDeque<Update>,
-) {
+impl Reader {
+    fn tell(&mut self, mut told: Told) {
+        if self.backlog.is_empty() {
+            told = match self.updates.try_send(told) {
+                Err(mpsc::error::TrySendError::Full(told)) => told,
+                // Sent, or nobody listens and nobody will.
+                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return,
+            };
+        }
+        match self.backlog.back_mut() {
+            // An outage may outlast the patience of any reader; its last attempt says it all.
+            Some(last) if last.is_attempt() && told.is_attempt() => *last = told,
+            _ => self.backlog.push_back(told),
+        }
+    }
+}
+
+fn deliver(permit: Result<mpsc::Permit<'_, Told>, mpsc::error::SendError<()>>, backlog: &mut VecDeque<Told>) {
     match permit {
         Ok(permit) => {
             if let Some(update) = backlog.pop_front() {

@@ -1,12 +1,14 @@
 //! What a client learns without asking.
 
+use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
 use parlour_protocol::event::{Event, Joined, Unrecovered, Welcome};
-use parlour_protocol::{Refusal, RoomName, Seq};
+use parlour_protocol::{Position, Refusal, RoomName, Seq};
 use tokio::sync::mpsc;
 
 use crate::error::Lost;
@@ -27,7 +29,14 @@ pub enum Update {
     Event(Event),
     /// A room was entered again after a lost connection; missed messages follow.
     Rejoined(Box<Joined>),
-    /// Messages of a room that are no longer kept, from `first` to `last`.
+    /// So much of what was missed is left behind what follows; live events come when it is 0.
+    Behind {
+        /// The room.
+        room: RoomName,
+        /// How many entries.
+        left: u64,
+    },
+    /// Entries of a room that are no longer kept, from `first` to `last`.
     Missed {
         /// The room.
         room: RoomName,
@@ -56,20 +65,90 @@ pub enum Update {
     Ended(Lost),
 }
 
+/// How far the reader has got: the last entry of each room that [`Updates`] handed out.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reached(Arc<Mutex<HashMap<RoomName, Position>>>);
+
+impl Reached {
+    pub(crate) fn new(positions: HashMap<RoomName, Position>) -> Self {
+        Self(Arc::new(Mutex::new(positions)))
+    }
+
+    pub(crate) fn list(&self) -> HashMap<RoomName, Position> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, room: RoomName, position: Option<Position>) {
+        let mut positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match position {
+            Some(position) => positions.insert(room, position),
+            None => positions.remove(&room),
+        };
+    }
+}
+
+/// What goes to the reader: an update, a position that is reached with it, or both.
+#[derive(Debug)]
+pub(crate) struct Told {
+    update: Option<Update>,
+    reached: Option<(RoomName, Option<Position>)>,
+}
+
+impl Told {
+    /// An entry of a room; the position is unknown where the lineage is.
+    pub(crate) fn entry(room: RoomName, entry: Event, position: Option<Position>) -> Self {
+        let reached = position.map(|position| (room, Some(position)));
+        Self { update: Some(Update::Event(entry)), reached }
+    }
+
+    /// A position without an entry; `None` where the room was left.
+    pub(crate) fn position(room: RoomName, position: Option<Position>) -> Self {
+        Self { update: None, reached: Some((room, position)) }
+    }
+
+    pub(crate) fn is_attempt(&self) -> bool {
+        matches!(self.update, Some(Update::Reconnecting { .. }))
+    }
+}
+
+impl From<Update> for Told {
+    fn from(update: Update) -> Self {
+        Self { update: Some(update), reached: None }
+    }
+}
+
 /// The updates of one client, in order. Dropping them makes the client discard what follows.
 #[derive(Debug)]
 pub struct Updates {
-    receiver: mpsc::Receiver<Update>,
+    receiver: mpsc::Receiver<Told>,
+    reached: Reached,
+    /// Where the reader is once it is done with the last update: when it asks for the next one.
+    handed: Option<(RoomName, Option<Position>)>,
 }
 
 impl Updates {
-    pub(crate) fn new(receiver: mpsc::Receiver<Update>) -> Self {
-        Self { receiver }
+    pub(crate) fn new(receiver: mpsc::Receiver<Told>, reached: Reached) -> Self {
+        Self { receiver, reached, handed: None }
     }
 
     /// Waits for the next update; `None` after the client was closed or has ended. Cancel-safe.
     pub async fn next(&mut self) -> Option<Update> {
-        self.receiver.recv().await
+        std::future::poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Update>> {
+        loop {
+            if let Some((room, position)) = self.handed.take() {
+                self.reached.note(room, position);
+            }
+            let Some(Told { update, reached }) = std::task::ready!(self.receiver.poll_recv(context)) else {
+                return Poll::Ready(None);
+            };
+            self.handed = reached;
+            if update.is_some() {
+                return Poll::Ready(update);
+            }
+        }
     }
 }
 
@@ -77,6 +156,6 @@ impl Stream for Updates {
     type Item = Update;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Update>> {
-        self.receiver.poll_recv(context)
+        self.poll(context)
     }
 }

@@ -21,11 +21,7 @@ impl Line {
     pub(crate) fn of(event: &Event, command: &str) -> Option<Self> {
         let mut text = Vec::new();
         DialectId::Text.dialect().encode(event, Some(&RequestId::Text(command.into())), &mut text);
-        let ts = match event {
-            Event::Message(message) => message.ts,
-            Event::Private(message) => message.ts,
-            _ => now_ms(),
-        };
+        let ts = stored_at(event).unwrap_or_else(now_ms);
         let text = String::from_utf8_lossy(&text).into_owned();
         (!text.is_empty()).then(|| Self { time: clock(ts), text })
     }
@@ -49,8 +45,9 @@ pub(crate) fn note(update: &Update) -> Option<String> {
             format!("- connection lost ({cause}); trying again in {:.1} s", wait.as_secs_f32())
         }
         Update::Missed { room, first, last } => {
-            format!("- {} messages of {room} are no longer kept", last.0 - first.0 + 1)
+            format!("- {} entries of {room} are no longer kept", last.0 - first.0 + 1)
         }
+        Update::Behind { room, left: left @ 1.. } => format!("- catching up with {room}: {left} to go"),
         Update::Rewound { room, .. } => {
             format!("- the history of {room} was restored; what you saw last may not be in it")
         }
@@ -58,7 +55,22 @@ pub(crate) fn note(update: &Update) -> Option<String> {
             format!("- no longer in {room}: {}", plain(&refusal.to_string()))
         }
         Update::Ended(lost) => format!("- the end: {}", plain(&lost.to_string())),
-        Update::Event(_) | Update::Rejoined(_) => return None,
+        Update::Event(_) | Update::Rejoined(_) | Update::Behind { .. } => return None,
+    })
+}
+
+/// Returns when an entry of a room's log was stored.
+fn stored_at(event: &Event) -> Option<i64> {
+    Some(match event {
+        Event::Message(message) => message.ts,
+        Event::Private(message) => message.ts,
+        Event::Edited(change) => change.ts,
+        Event::Deleted(change) => change.ts,
+        Event::Reacted(change) => change.ts,
+        Event::Pinned(change) => change.ts,
+        Event::RoomChanged(change) => change.ts,
+        Event::RoleChanged(change) => change.ts,
+        _ => return None,
     })
 }
 
@@ -97,7 +109,7 @@ mod tests {
         let typing = TypingNotice { room: room.clone(), user: sender.clone(), active: true };
         let ts = 1_767_225_600_000 + 3_723_000;
         let text = "hi\n12:00:00 Bob: forged".into();
-        let message = Message { room, seq: Seq(1), sender, text, ts, cid: None };
+        let message = Message { room, seq: Seq(1), sender, text, ts, cid: None, details: None };
         let line = Line::of(&Event::Message(message), "").expect("shown");
         assert_eq!(line.time, "01:02:03");
         assert_eq!(line.text, "Alice: hi ⏎ 12:00:00 Bob: forged");

@@ -1,27 +1,34 @@
 //! What the server says: answers to their callers, everything else to the reader.
 
-use parlour_protocol::event::{Event, PrivateMessage, Reply};
-use parlour_protocol::{Command, Refusal};
+use parlour_protocol::event::{Event, Reply};
+use parlour_protocol::{Command, Refusal, RoomName};
 
 use super::{Driver, Errand, later};
+use crate::entry::place_of;
 use crate::pending::{Asked, Waiter};
 use crate::update::Update;
-
-/// Private conversations of which the newest message is remembered; beyond, a message that was not
-/// read may be told twice.
-const CONVERSATIONS: usize = 10_000;
 
 impl Driver {
     pub(super) fn hear(&mut self, Reply { id, event }: Reply) {
         match self.pending.take(id.as_ref()) {
-            Some(asked) => self.answer(asked, event),
+            Some((id, asked)) => self.answer(id, asked, event),
             None => self.notice(event),
         }
     }
 
-    fn answer(&mut self, Asked { command, waiter }: Asked, event: Event) {
-        match waiter {
-            Waiter::Caller(caller) => {
+    fn answer(&mut self, id: u32, asked: Asked, event: Event) {
+        if let Event::Error(refusal) = &event
+            && asked.lane.is_some()
+            && refusal.code.is_retryable()
+        {
+            return self.fail_for_now(id, asked, refusal);
+        }
+        let Asked { command, waiter, lane, .. } = asked;
+        if let Some(lane) = lane {
+            self.succeed(&lane);
+        }
+        match (waiter, event) {
+            (Waiter::Caller(caller), event) => {
                 self.follow(&command, &event);
                 let answer = match event {
                     Event::Error(refusal) => Err(refusal.into()),
@@ -30,22 +37,31 @@ impl Driver {
                 // A caller that gave up does not want it any more.
                 let _ = caller.send(answer);
             }
-            Waiter::Rejoin(room, since) => match event {
-                Event::Joined(joined) => self.rejoined(&joined, since),
-                Event::Error(refusal) if refusal.code.is_retryable() => {
-                    self.errands.push((later(refusal.retry_after_ms), Errand::Rejoin(room)));
-                }
-                Event::Error(refusal) => self.lose_room(room, refusal),
-                _ => {}
-            },
-            Waiter::Repair(room) => match event {
-                Event::History(page) => self.repair(*page),
-                Event::Error(refusal) if refusal.code.is_retryable() => {
-                    self.errands.push((later(refusal.retry_after_ms), Errand::Repair(room)));
-                }
-                _ => self.give_up(&room),
-            },
-            Waiter::Nobody => {}
+            (Waiter::Rejoin(_, since), Event::Joined(joined)) => self.rejoined(&joined, since),
+            (Waiter::Rejoin(room, _), Event::Error(refusal)) => {
+                self.unless_later(refusal, Errand::Rejoin(room.clone()), |driver, refusal| {
+                    driver.lose_room(room, refusal);
+                });
+            }
+            (Waiter::Repair(_), Event::History(page)) => self.repair(*page),
+            (Waiter::Repair(room), Event::Error(refusal)) => {
+                self.unless_later(refusal, Errand::Repair(room.clone()), |driver, _| driver.give_up(&room));
+            }
+            (Waiter::More(_), Event::Page(page)) => self.paged(&page),
+            (Waiter::More(_), Event::Resync(resync)) => self.resync(&resync),
+            (Waiter::More(room), Event::Error(refusal)) => {
+                self.unless_later(refusal, Errand::More(room), |_, _| {});
+            }
+            _ => {}
+        }
+    }
+
+    /// Does an errand again later if the server only asks for patience.
+    fn unless_later(&mut self, refusal: Refusal, errand: Errand, otherwise: impl FnOnce(&mut Self, Refusal)) {
+        if refusal.code.is_retryable() {
+            self.errands.push((later(refusal.retry_after_ms), errand));
+        } else {
+            otherwise(self, refusal);
         }
     }
 
@@ -53,7 +69,7 @@ impl Driver {
     fn follow(&mut self, command: &Command, event: &Event) {
         match (command, event) {
             (Command::Join(join), Event::Joined(joined)) => self.joined(joined, join.since),
-            (Command::Leave(leave), Event::Left(_)) => _ = self.rooms.remove(&leave.room),
+            (Command::Leave(leave), Event::Left(_)) => self.forget(&leave.room),
             (Command::Presence(presence), Event::Ack(_)) => self.presence = Some(presence.clone()),
             _ => {}
         }
@@ -61,41 +77,31 @@ impl Driver {
 
     fn notice(&mut self, event: Event) {
         match event {
-            Event::Message(message) => self.message(message),
             Event::Resync(resync) => self.resync(&resync),
-            Event::Private(message) if self.is_known(&message) => {}
             Event::GoAway(goaway) => {
                 self.backoff.follow(goaway.reconnect);
                 self.tell(Update::Event(Event::GoAway(goaway)));
             }
             Event::Left(left) => {
-                self.rooms.remove(&left.room);
+                self.forget(&left.room);
                 self.tell(Update::Event(Event::Left(left)));
             }
             Event::Joined(joined) => {
                 self.joined(&joined, None);
                 self.tell(Update::Event(Event::Joined(joined)));
             }
-            event => self.tell(Update::Event(event)),
+            event => match place_of(&event) {
+                Some((room, seq)) => {
+                    let room = room.clone();
+                    self.entry(&room, seq, event);
+                }
+                None => self.tell(Update::Event(event)),
+            },
         }
     }
 
-    /// Whether a private message was told before: the server repeats unread ones after a welcome.
-    fn is_known(&mut self, message: &PrivateMessage) -> bool {
-        if self.conversations.len() >= CONVERSATIONS && !self.conversations.contains_key(&message.room) {
-            self.conversations.clear();
-        }
-        let newest = self.conversations.entry(message.room.clone()).or_default();
-        // A conversation that was restored from a backup counts anew, but at a later time.
-        let is_known = message.seq <= newest.0 && message.ts <= newest.1;
-        if !is_known {
-            *newest = (message.seq, message.ts);
-        }
-        is_known
-    }
-
-    fn lose_room(&mut self, room: parlour_protocol::RoomName, refusal: Refusal) {
-        self.rooms.remove(&room);
+    fn lose_room(&mut self, room: RoomName, refusal: Refusal) {
+        self.forget(&room);
         self.tell(Update::RoomLost { room, refusal });
     }
 }

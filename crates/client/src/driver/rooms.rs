@@ -1,28 +1,48 @@
-//! The rooms of a client: entering them again, and filling their gaps.
+//! The rooms of a client: entering them again, paging what was missed, and filling gaps.
 
-use parlour_protocol::command::{HistoryQuery, Join};
-use parlour_protocol::event::{Event, HistoryPage, Joined, Message, Resync};
-use parlour_protocol::{Command, Position, RoomName, limits};
+use parlour_protocol::command::{HistoryQuery, InRoom, Join};
+use parlour_protocol::event::{Event, HistoryPage, Joined, ReplayPage, Resync, Unrecovered};
+use parlour_protocol::{Command, Position, RoomName, Seq, limits};
 use tokio::time::Instant;
 
-use super::{Driver, Errand};
+use super::{Driver, Errand, Room};
 use crate::pending::Waiter;
 use crate::track::{Step, Track};
-use crate::update::Update;
+use crate::update::{Told, Update};
+
+/// Private conversations that are followed; beyond, a message that was not read may be told twice.
+const CONVERSATIONS: usize = 10_000;
 
 impl Driver {
     pub(super) fn rejoin_all(&mut self) {
         let rooms: Vec<_> = self.rooms.keys().cloned().collect();
-        rooms.into_iter().for_each(|room| self.rejoin(room));
+        for room in rooms {
+            if room.is_private() {
+                self.check(&room);
+            } else {
+                self.rejoin(room);
+            }
+        }
     }
 
     fn rejoin(&mut self, room: RoomName) {
-        let Some(track) = self.rooms.get(&room) else {
+        let Some(inside) = self.rooms.get_mut(&room) else {
             return; // left in the meantime
         };
-        let since = Some(track.position());
+        inside.is_attached = false;
+        let since = inside.track.position();
         let command = Command::Join(Join { room: room.clone(), since, history: None });
         self.ask(command, Waiter::Rejoin(room, since));
+    }
+
+    /// Asks what was said in a private conversation meanwhile.
+    fn check(&mut self, room: &RoomName) {
+        if let Some(Room { track, .. }) = self.rooms.get_mut(room) {
+            // The question of the last connection is not answered any more.
+            *track = track.position().map_or_else(|| Track::after(track.last()), Track::at);
+            let step = track.check();
+            self.carry_out(room, step);
+        }
     }
 
     pub(super) fn run_errands(&mut self) {
@@ -32,6 +52,9 @@ impl Driver {
             match errand {
                 Errand::Rejoin(room) => self.rejoin(room),
                 Errand::Repair(room) => self.fetch(room),
+                Errand::Repeat(lane) => self.repeat(&lane),
+                Errand::More(room) => self.reader.wanting.push_back(room),
+                Errand::Cursors => self.tell_cursors(),
             }
         }
     }
@@ -43,12 +66,17 @@ impl Driver {
             None => (Track::new(joined), Step::default()),
             Some(Some(resumed)) => resumed,
             Some(None) => {
-                self.rewound(joined);
+                self.rewound(&joined.room, joined.reason, joined.head);
                 (Track::new(joined), Step::default())
             }
         };
-        self.rooms.insert(joined.room.clone(), track);
+        let behind = track.behind();
+        self.enter(&joined.room, track);
+        if behind > 0 {
+            self.tell(Update::Behind { room: joined.room.clone(), left: behind });
+        }
         self.carry_out(&joined.room, step);
+        self.run_lane(&joined.room);
     }
 
     /// Goes on with a room after a lost connection.
@@ -60,48 +88,98 @@ impl Driver {
         self.joined(joined, since);
     }
 
-    fn rewound(&mut self, joined: &Joined) {
-        if let Some(reason) = joined.reason {
-            self.tell(Update::Rewound { room: joined.room.clone(), reason, head: joined.head });
+    fn enter(&mut self, room: &RoomName, track: Track) {
+        self.reader.tell(Told::position(room.clone(), track.position()));
+        self.rooms.insert(room.clone(), Room { track, is_attached: true });
+    }
+
+    pub(super) fn forget(&mut self, room: &RoomName) {
+        self.rooms.remove(room);
+        self.reader.tell(Told::position(room.clone(), None));
+    }
+
+    fn rewound(&mut self, room: &RoomName, reason: Option<Unrecovered>, head: Seq) {
+        if let Some(reason) = reason {
+            self.tell(Update::Rewound { room: room.clone(), reason, head });
         }
     }
 
     pub(super) fn resync(&mut self, resync: &Resync) {
         let Resync { room, reason, epoch, head, floor } = resync;
-        let step = self.rooms.get_mut(room).and_then(|track| track.catch_up(*reason, *floor, *head));
-        match step {
+        let Some(Room { track, .. }) = self.rooms.get_mut(room) else {
+            return;
+        };
+        // What has the epoch already was begun anew by a page or an answer that was faster.
+        let is_same = track.confirm(*epoch);
+        if is_same && *reason == Unrecovered::Epoch {
+            return;
+        }
+        match track.catch_up(*reason, *floor, *head).filter(|_| is_same) {
             Some(step) => self.carry_out(room, step),
             None => {
-                self.tell(Update::Rewound { room: room.clone(), reason: *reason, head: *head });
-                self.rooms.insert(room.clone(), Track::at(Position { epoch: *epoch, seq: *head }));
+                self.rewound(room, Some(*reason), *head);
+                self.enter(room, Track::at(Position { epoch: *epoch, seq: *head }));
             }
         }
     }
 
-    pub(super) fn message(&mut self, message: Message) {
-        let room = message.room.clone();
-        match self.rooms.get_mut(&room) {
-            Some(track) => {
-                let step = track.message(message);
-                self.carry_out(&room, step);
+    pub(super) fn entry(&mut self, room: &RoomName, seq: Seq, entry: Event) {
+        if room.is_private() && !self.rooms.contains_key(room) {
+            self.meet(room, seq);
+        }
+        match self.rooms.get_mut(room) {
+            Some(Room { track, .. }) => {
+                let step = track.entry(seq, entry);
+                self.carry_out(room, step);
             }
             // Said before the answer to `leave`.
-            None => self.tell(Update::Event(Event::Message(message))),
+            None => self.tell(Update::Event(entry)),
         }
+    }
+
+    /// Begins to follow a private conversation with the first entry of it that is seen.
+    fn meet(&mut self, room: &RoomName, seq: Seq) {
+        if self.rooms.len() >= CONVERSATIONS {
+            self.rooms.retain(|room, _| !room.is_private());
+        }
+        let track = Track::after(Seq(seq.0.saturating_sub(1)));
+        self.rooms.insert(room.clone(), Room { track, is_attached: true });
     }
 
     pub(super) fn repair(&mut self, page: HistoryPage) {
         let room = page.room.clone();
-        if let Some(track) = self.rooms.get_mut(&room) {
+        let Some(Room { track, .. }) = self.rooms.get_mut(&room) else {
+            return;
+        };
+        if track.confirm(page.epoch) {
             let step = track.page(page);
             self.carry_out(&room, step);
+        } else {
+            self.rewound(&room, Some(Unrecovered::Epoch), page.head);
+            self.enter(&room, Track::at(Position { epoch: page.epoch, seq: page.head }));
         }
     }
 
     pub(super) fn give_up(&mut self, room: &RoomName) {
-        if let Some(track) = self.rooms.get_mut(room) {
+        if let Some(Room { track, .. }) = self.rooms.get_mut(room) {
             let step = track.give_up();
             self.carry_out(room, step);
+        }
+    }
+
+    /// Takes the beginning of the next part of what was missed.
+    pub(super) fn paged(&mut self, page: &ReplayPage) {
+        if let Some(Room { track, .. }) = self.rooms.get_mut(&page.room) {
+            let step = track.paged(page);
+            self.tell(Update::Behind { room: page.room.clone(), left: page.behind });
+            self.carry_out(&page.room, step);
+        }
+    }
+
+    /// Asks for the next part of what was missed; the reader has got all before it.
+    pub(super) fn ask_more(&mut self) {
+        if let Some(room) = self.reader.wanting.pop_front() {
+            self.ask(Command::More(InRoom { room: room.clone() }), Waiter::More(room));
         }
     }
 
@@ -109,19 +187,29 @@ impl Driver {
         if let Some((first, last)) = step.missed {
             self.tell(Update::Missed { room: room.clone(), first, last });
         }
-        step.messages.into_iter().for_each(|message| self.tell(Update::Event(Event::Message(message))));
+        let epoch = self.rooms.get(room).and_then(|room| room.track.position()).map(|at| at.epoch);
+        for entry in step.entries {
+            let Some(seq) = entry.seq() else {
+                continue;
+            };
+            self.note_delivered(room, seq);
+            let position = epoch.map(|epoch| Position { epoch, seq });
+            self.reader.tell(Told::entry(room.clone(), entry, position));
+        }
         if step.fetch {
             self.fetch(room.clone());
+        }
+        if step.more {
+            self.reader.wanting.push_back(room.clone());
         }
     }
 
     fn fetch(&mut self, room: RoomName) {
-        let Some(track) = self.rooms.get(&room) else {
+        let Some(Room { track, .. }) = self.rooms.get(&room) else {
             return;
         };
-        let after = Some(track.position().seq);
-        let query =
-            HistoryQuery { room: room.clone(), before: None, after, limit: Some(limits::HISTORY_MESSAGES) };
+        let (after, limit) = (Some(track.last()), Some(limits::HISTORY_MESSAGES));
+        let query = HistoryQuery { room: room.clone(), before: None, after, thread: None, limit };
         self.ask(Command::History(query), Waiter::Repair(room));
     }
 }

@@ -185,7 +185,15 @@ pub(crate) fn user(name: &str) -> UserId {
 }
 
 pub(crate) fn message(seq: u64) -> Message {
-    Message { room: room(), seq: Seq(seq), sender: user("Bob"), text: "hi".into(), ts: 0, cid: None }
+    Message {
+        room: room(),
+        seq: Seq(seq),
+        sender: user("Bob"),
+        text: "hi".into(),
+        ts: 0,
+        cid: None,
+        details: None,
+    }
 }
 
 /// A room that is entered at its end.
@@ -196,16 +204,18 @@ pub(crate) fn joined(head: u64) -> Joined {
         head: Seq(head),
         floor: Seq(0),
         replayed: 0,
+        behind: 0,
         recovered: true,
         reason: None,
         durable: true,
         member_count: 1,
         members: Vec::new(),
+        receipts: Vec::new(),
     }
 }
 
 pub(crate) fn stored(seq: u64) -> Event {
-    let stored = Stored { room: room(), epoch: EPOCH, seq: Seq(seq), ts: 0, dup: false };
+    let stored = Stored { room: room(), epoch: EPOCH, seq: Seq(seq), ts: 0, dup: false, count: None };
     Event::Ack(Ack { stored: Some(stored) })
 }
 

@@ -12,7 +12,10 @@ use parlour_client::{Event, Update, Updates};
 async fn next(updates: &mut Updates) -> Update {
     loop {
         match updates.next().await.expect("an update") {
-            Update::Connected(_) | Update::Reconnecting { .. } | Update::Rejoined(_) => {}
+            Update::Connected(_)
+            | Update::Reconnecting { .. }
+            | Update::Rejoined(_)
+            | Update::Behind { .. } => {}
             update => return update,
         }
     }

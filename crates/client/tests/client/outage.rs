@@ -2,10 +2,10 @@
 
 use parlour_client::{
     Client, Epoch, Error, ErrorCode, Event, HistoryPage, JoinOptions, Joined, Position, PrivateMessage,
-    RoomName, Seq, Update, Updates,
+    Refusal, RoomName, Seq, Update, Updates,
 };
 use parlour_protocol::Command;
-use parlour_protocol::event::Unrecovered;
+use parlour_protocol::event::{Pong, ReplayPage, Unrecovered};
 
 use crate::fake::{EPOCH, Fake, Peer, joined, message, room, stored, user};
 use crate::{next, seqs, within_limits};
@@ -25,9 +25,9 @@ async fn page(peer: &mut Peer, after: u64, seqs: std::ops::RangeInclusive<u64>, 
     let (id, command) = peer.command().await;
     let Command::History(query) = command else { unreachable!("not a repair: {command:?}") };
     assert_eq!((query.after, query.limit), (Some(Seq(after)), Some(500)));
-    let messages = seqs.map(message).collect();
-    let page =
-        HistoryPage { room: room(), epoch: EPOCH, head: Seq(99), floor: Seq(floor), messages, more: true };
+    let head = Seq(*seqs.end());
+    let events = seqs.map(|seq| Event::Message(message(seq))).collect();
+    let page = HistoryPage { room: room(), epoch: EPOCH, head, floor: Seq(floor), events, more: true };
     peer.answer(id, Event::History(Box::new(page))).await;
 }
 
@@ -70,17 +70,39 @@ async fn a_gap_is_filled_from_history() {
 }
 
 #[tokio::test]
-async fn what_was_too_far_is_paged_and_what_is_gone_is_named() {
+async fn what_was_missed_for_long_comes_in_pages_when_the_reader_is_ready() {
     within_limits(async {
         let fake = Fake::start().await;
-        let (peer, _client, mut updates) = entered(&fake, 1).await;
+        let (peer, client, mut updates) = entered(&fake, 1).await;
         peer.close(1001).await;
         let mut peer = fake.welcome().await;
-        let too_far = Joined { recovered: false, reason: Some(Unrecovered::TooFar), ..joined(4) };
-        peer.let_in(too_far).await;
+        peer.let_in(Joined { replayed: 2, behind: 3, ..joined(6) }).await;
+        peer.say_messages([2, 3]).await;
+        assert_eq!(seqs(&mut updates, 1).await, [2]);
+        // The reader has not taken the second one, so the next page is not asked for.
+        let server = async {
+            let (id, command) = peer.command().await;
+            assert_eq!(command, Command::Ping);
+            peer.answer(id, Event::Pong(Pong { server_time_ms: 0 })).await;
+        };
+        tokio::join!(server, client.ping()).1.expect("answered");
+        assert_eq!(seqs(&mut updates, 1).await, [3]);
+        let (id, command) = peer.command().await;
+        assert!(matches!(command, Command::More(_)), "{command:?}");
+        peer.answer(id, Event::Page(ReplayPage { room: room(), replayed: 3, behind: 0 })).await;
+        peer.say_messages(4..=7).await;
+        assert_eq!(seqs(&mut updates, 4).await, [4, 5, 6, 7]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_gone_is_named() {
+    within_limits(async {
+        let fake = Fake::start().await;
+        let (mut peer, _client, mut updates) = entered(&fake, 4).await;
         peer.say_messages([5]).await;
-        page(&mut peer, 1, 2..=4, 0).await;
-        assert_eq!(seqs(&mut updates, 4).await, [2, 3, 4, 5]);
+        assert_eq!(seqs(&mut updates, 1).await, [5]);
 
         peer.close(1011).await;
         let mut peer = fake.welcome().await;
@@ -163,33 +185,63 @@ async fn a_room_that_has_no_time_is_asked_again_and_one_that_is_gone_is_named() 
 }
 
 #[tokio::test]
-async fn private_messages_that_come_again_are_told_once() {
+async fn private_conversations_go_on_where_they_were_and_each_entry_is_told_once() {
     within_limits(async {
         let fake = Fake::start().await;
         let private = |seq: u64| {
             let (from, to) = (user("Bob"), user("Alice"));
-            let room = RoomName::private(&from, &to);
-            let ts = i64::try_from(seq).expect("small");
-            Event::Private(PrivateMessage { room, seq: Seq(seq), from, to, text: "hi".into(), ts, cid: None })
+            let (room, text) = (RoomName::private(&from, &to), "hi".into());
+            Event::Private(PrivateMessage {
+                room,
+                seq: Seq(seq),
+                from,
+                to,
+                text,
+                ts: 0,
+                cid: None,
+                details: None,
+            })
         };
-        let (mut peer, _client, mut updates) = entered(&fake, 1).await;
+        let (mut peer, client, mut updates) = entered(&fake, 1).await;
         peer.say(private(1)).await;
         peer.say(private(2)).await;
+        let mut told = Vec::new();
+        told.extend(private_seqs(&mut updates, 2).await);
         peer.close(1012).await;
         let mut peer = fake.welcome().await;
-        for seq in 1..=3 {
-            peer.say(private(seq)).await;
-        }
-        let mut told = Vec::new();
-        while told.len() < 3 {
-            match next(&mut updates).await {
-                Update::Event(Event::Private(message)) => told.push(message.seq.0),
-                other => unreachable!("not private: {other:?}"),
+        // The unread ones come again by themselves; what was missed is asked for.
+        peer.say(private(2)).await;
+        let asked = loop {
+            match peer.command().await {
+                (id, Command::History(query)) => break (id, query),
+                (id, Command::Join(_)) => peer.answer(id, Event::Joined(Box::new(joined(1)))).await,
+                (_, other) => unreachable!("neither: {other:?}"),
             }
-        }
-        assert_eq!(told, [1, 2, 3]);
+        };
+        let (id, query) = asked;
+        assert_eq!(query.after, Some(Seq(2)));
+        let (room, head, events) = (query.room, Seq(4), vec![private(3), private(4)]);
+        let page = HistoryPage { room: room.clone(), epoch: EPOCH, head, floor: Seq(0), events, more: false };
+        peer.answer(id, Event::History(Box::new(page))).await;
+        peer.say(private(5)).await;
+        told.extend(private_seqs(&mut updates, 3).await);
+        assert_eq!(told, [1, 2, 3, 4, 5]);
+        peer.say(private(6)).await;
+        told.extend(private_seqs(&mut updates, 1).await);
+        assert_eq!(client.cursors().get(&room).map(|at| (at.epoch, at.seq)), Some((EPOCH, Seq(5))));
     })
     .await;
+}
+
+async fn private_seqs(updates: &mut Updates, count: usize) -> Vec<u64> {
+    let mut told = Vec::new();
+    while told.len() < count {
+        match next(updates).await {
+            Update::Event(Event::Private(message)) => told.push(message.seq.0),
+            other => assert!(matches!(other, Update::Rejoined(_)), "not private: {other:?}"),
+        }
+    }
+    told
 }
 
 #[tokio::test]
@@ -207,6 +259,88 @@ async fn a_full_server_is_tried_again() {
         };
         let ((), outcome) = tokio::join!(server, client.publish("general", "hi"));
         assert_eq!(outcome.expect("stored").seq, Seq(2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_fails_for_now_is_said_again_in_its_old_order() {
+    within_limits(async {
+        let fake = Fake::start().await;
+        let (mut peer, client, _updates) = entered(&fake, 1).await;
+        let server = async {
+            let mut asked = Vec::new();
+            for _ in 0..3 {
+                asked.push(peer.command().await);
+            }
+            let first = asked[0].0.clone();
+            let mut cids: Vec<_> = asked.iter().map(|(_, command)| cid(command)).collect();
+            for (index, (id, _)) in asked.into_iter().enumerate() {
+                let blocked_by = first.clone().filter(|_| index > 0);
+                let refusal = Refusal { blocked_by, ..ErrorCode::Unavailable.into() };
+                peer.answer(id, Event::Error(refusal)).await;
+            }
+            for seq in 2..=4 {
+                let (id, command) = peer.command().await;
+                assert_eq!(cid(&command), cids.remove(0));
+                peer.answer(id, stored(seq)).await;
+            }
+            peer
+        };
+        let calls = async {
+            tokio::join!(
+                client.publish("general", "one"),
+                client.react("general", Seq(1), "👍"),
+                client.delete("general", Seq(1))
+            )
+        };
+        let (_peer, (one, two, three)) = tokio::join!(server, calls);
+        let stored = [one, two, three].map(|outcome| outcome.expect("stored").seq.0);
+        assert_eq!(stored, [2, 3, 4]);
+    })
+    .await;
+}
+
+fn cid(command: &Command) -> Option<String> {
+    let cid = match command {
+        Command::Publish(said) => &said.cid,
+        Command::React(reaction) => &reaction.cid,
+        Command::Delete(deletion) => &deletion.cid,
+        other => unreachable!("not said: {other:?}"),
+    };
+    assert!(cid.is_some());
+    cid.as_ref().map(ToString::to_string)
+}
+
+#[tokio::test]
+async fn a_program_that_starts_anew_goes_on_where_the_last_one_was() {
+    within_limits(async {
+        let fake = Fake::start().await;
+        let (mut peer, client, mut updates) = entered(&fake, 3).await;
+        peer.say_messages([4, 5]).await;
+        assert_eq!(seqs(&mut updates, 1).await, [4]);
+        assert_eq!(client.cursors()[&room()].seq, Seq(3), "the reader may not be done with it");
+        assert_eq!(seqs(&mut updates, 1).await, [5]);
+        let cursors = client.cursors();
+        assert_eq!(cursors[&room()], Position { epoch: EPOCH, seq: Seq(4) });
+        drop((client, updates, peer));
+
+        let (mut peer, connected) =
+            tokio::join!(fake.welcome(), fake.builder().resume_from(cursors).report_delivery().connect());
+        let (client, mut updates) = connected.expect("welcome");
+        let resumed = Joined { replayed: 1, ..joined(5) };
+        let (join, outcome) =
+            tokio::join!(peer.let_in(resumed), client.join("general", JoinOptions::default()));
+        outcome.expect("entered");
+        assert_eq!(join.since, Some(Position { epoch: EPOCH, seq: Seq(4) }));
+        peer.say_messages([5]).await;
+        assert_eq!(seqs(&mut updates, 1).await, [5]);
+        client.mark_read("general", Seq(4)).await.expect("noted");
+        client.mark_read("general", Seq(5)).await.expect("noted");
+        let told = [peer.command().await.1, peer.command().await.1];
+        let names = told.each_ref().map(Command::name);
+        assert_eq!(names, ["read", "delivered"], "each is told once: {told:?}");
+        assert!(matches!(&told[0], Command::Read(cursor) if cursor.seq == Seq(5)), "{told:?}");
     })
     .await;
 }

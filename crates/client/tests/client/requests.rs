@@ -1,8 +1,8 @@
 //! Requests, their answers, and the end of a client.
 
 use parlour_client::{
-    Availability, Encoding, Error, ErrorCode, Event, JoinOptions, Lost, Page, Refusal, RoomSummary, Seq,
-    Update,
+    Availability, Client, Draft, Encoding, Error, ErrorCode, Event, Found, JoinOptions, Lost, MessageStatus,
+    Page, Receipts, Refusal, RoomInfo, RoomSummary, Seq, Settings, Update,
 };
 use parlour_protocol::Command;
 use parlour_protocol::event::{Ack, HistoryPage, Left, MemberList, Pong};
@@ -23,6 +23,34 @@ async fn serve(mut peer: Peer) -> Vec<&'static str> {
                 stored(5)
             }
             Command::Private(_) => stored(1),
+            command @ (Command::Batch(_)
+            | Command::Edit(_)
+            | Command::Delete(_)
+            | Command::React(_)
+            | Command::Pin(_)
+            | Command::Create(_)
+            | Command::Configure(_)
+            | Command::Role(_)) => change(&command),
+            Command::Status(query) => {
+                Event::Status(MessageStatus { room: query.room, cid: query.cid, stored: None })
+            }
+            Command::Info(_) => {
+                let settings = Settings { topic: Some("tea".into()), ..Settings::default() };
+                Event::Info(Box::new(RoomInfo {
+                    room: room(),
+                    settings,
+                    roles: Vec::new(),
+                    pins: vec![Seq(3)],
+                }))
+            }
+            Command::Receipts(cursor) => {
+                let (room, seq, receipts) = (cursor.room, cursor.seq, Vec::new());
+                Event::Receipts(Receipts { room, seq, read: 1, delivered: 2, of: 3, receipts })
+            }
+            Command::Search(search) => {
+                assert_eq!((&*search.query, search.room), ("tea", Some(room())));
+                Event::Found(Box::new(Found { hits: Vec::new(), next: Some("on".into()) }))
+            }
             Command::Members(_) => {
                 let members = Vec::new();
                 Event::Members(Box::new(MemberList { room: room(), member_count: 3, members }))
@@ -34,22 +62,70 @@ async fn serve(mut peer: Peer) -> Vec<&'static str> {
                     epoch: EPOCH,
                     head: Seq(9),
                     floor: Seq(0),
-                    messages: Vec::new(),
+                    events: Vec::new(),
                     more: true,
                 }))
             }
             Command::Rooms => {
-                let summary = RoomSummary { room: room(), member_count: 1, joined: true, with: None };
-                Event::Rooms(vec![summary])
+                let (room, member_count, unread) = (room(), 1, 2);
+                Event::Rooms(vec![RoomSummary {
+                    room,
+                    member_count,
+                    joined: true,
+                    unread,
+                    title: None,
+                    with: None,
+                }])
             }
             Command::Ping => Event::Pong(Pong { server_time_ms: 42 }),
-            Command::Presence(_) | Command::Read(_) => Event::Ack(Ack::default()),
-            Command::Typing(_) | Command::Hello(_) => continue,
+            Command::Presence(_) | Command::Read(_) | Command::Delivered(_) => Event::Ack(Ack::default()),
+            Command::Typing(_) | Command::Hello(_) | Command::More(_) => continue,
         };
         peer.answer(request.id, event).await;
     }
     peer.goodbye().await;
     names
+}
+
+/// Answers what changes something, which must have a cid.
+fn change(command: &Command) -> Event {
+    let has_cid = match command {
+        Command::Batch(batch) => batch.messages.iter().all(|message| message.cid.is_some()),
+        Command::Edit(edit) => edit.cid.is_some(),
+        Command::Delete(delete) => delete.cid.is_some(),
+        Command::React(react) => react.cid.is_some(),
+        Command::Pin(pin) => pin.cid.is_some(),
+        Command::Create(configure) | Command::Configure(configure) => configure.cid.is_some(),
+        Command::Role(role) => role.cid.is_some(),
+        _ => false,
+    };
+    assert!(has_cid, "a cid makes repeating safe: {command:?}");
+    stored(6)
+}
+
+async fn every_change(client: &Client) -> Result<(), Error> {
+    let draft = Draft { text: "hi".into(), cid: None, reply_to: None, mentions: Vec::new() };
+    let topic = Settings { topic: Some("tea".into()), ..Settings::default() };
+    for stored in [
+        client.batch("general", vec![draft.clone(), draft]).await?,
+        client.edit("general", Seq(5), "hello").await?,
+        client.delete("general", Seq(5)).await?,
+        client.react("general", Seq(3), "👍").await?,
+        client.unreact("general", Seq(3), "👍").await?,
+        client.pin("general", Seq(3)).await?,
+        client.unpin("general", Seq(3)).await?,
+        client.create("general", Settings::default()).await?,
+        client.configure("general", topic).await?,
+        client.set_role("general", "Bob", Some(parlour_client::Role::Moderator)).await?,
+    ] {
+        assert_eq!(stored.seq, Seq(6));
+    }
+    assert_eq!(client.reply("general", Seq(3), "indeed").await?.seq, Seq(5));
+    assert_eq!(client.status("general", "some").await?.stored, None);
+    assert_eq!(client.info("general").await?.pins, [Seq(3)]);
+    assert_eq!(client.receipts("general", Seq(3)).await?.of, 3);
+    assert_eq!(client.search("tea", Some("general"), None).await?.next.as_deref(), Some("on"));
+    Ok(())
 }
 
 async fn every_request(encoding: Encoding) -> Result<(), Error> {
@@ -68,13 +144,38 @@ async fn every_request(encoding: Encoding) -> Result<(), Error> {
         assert_eq!(client.rooms().await?.len(), 1);
         client.read("general", Seq(5)).await?;
         assert_eq!(client.ping().await?, 42);
+        every_change(&client).await?;
         client.leave("general").await?;
         client.close().await;
         Ok::<_, Error>(())
     };
     let (names, outcome) = tokio::join!(server, calls);
     let expected = [
-        "join", "publish", "private", "typing", "presence", "members", "history", "rooms", "read", "ping",
+        "join",
+        "publish",
+        "private",
+        "typing",
+        "presence",
+        "members",
+        "history",
+        "rooms",
+        "read",
+        "ping",
+        "batch",
+        "edit",
+        "delete",
+        "react",
+        "react",
+        "pin",
+        "pin",
+        "create",
+        "configure",
+        "role",
+        "publish",
+        "status",
+        "info",
+        "receipts",
+        "search",
         "leave",
     ];
     assert_eq!(names, expected);
@@ -103,11 +204,11 @@ async fn a_refusal_is_an_error_of_that_request_alone() {
         };
         let calls = async {
             let (client, updates) = fake.builder().connect().await.expect("welcome");
-            let outcome = tokio::join!(client.publish("general", "hi"), client.ping());
+            let outcome = tokio::join!(client.members("general"), client.ping());
             (client, updates, outcome)
         };
-        let (_peer, (client, _updates, (publish, ping))) = tokio::join!(server, calls);
-        assert_eq!(publish.expect_err("refused").code(), Some(ErrorCode::RateLimited));
+        let (_peer, (client, _updates, (members, ping))) = tokio::join!(server, calls);
+        assert_eq!(members.expect_err("refused").code(), Some(ErrorCode::RateLimited));
         assert_eq!(ping.expect("answered"), 1);
         assert!(matches!(client.publish("*", "hi").await, Err(Error::Name(_))), "refused without asking");
     })
