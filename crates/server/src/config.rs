@@ -151,10 +151,16 @@ impl RoomRule {
     /// Whether the rule is about a room.
     #[must_use]
     pub fn matches(&self, room: &str) -> bool {
-        match self.pattern.strip_suffix('*') {
-            Some(prefix) => room.starts_with(prefix),
-            None => room == self.pattern,
-        }
+        matches(&self.pattern, room)
+    }
+}
+
+/// Whether a room's name is the pattern, or begins with what stands before its `*`.
+#[must_use]
+pub fn matches(pattern: &str, room: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => room.starts_with(prefix),
+        None => room == pattern,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The Parlour room server: all that touches a socket, a disk or a clock.
 
 pub mod admission;
+pub mod archive;
 mod assets;
 pub mod clock;
 pub mod commit;

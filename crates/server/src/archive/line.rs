@@ -1,0 +1,148 @@
+//! The lines of an export.
+
+use std::collections::BTreeMap;
+
+use parlour_hub::log::{Head, Record, RoomState};
+use parlour_protocol::content::{Content, Role, Settings, Text};
+use parlour_protocol::dialect::json::{Json, decode_events};
+use parlour_protocol::dialect::{Dialect as _, Payload};
+use parlour_protocol::event::{Change, Event, Header};
+use parlour_protocol::{RoomName, Seq, UserId};
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that this program writes.
+pub(super) const VERSION: u32 = 1;
+
+/// A line that is not an entry.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Frame {
+    ParlourExport(Preface),
+    Room(RoomLine),
+    RoomEnd(RoomEnd),
+    ExportEnd(ExportEnd),
+}
+
+/// The first line.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Preface {
+    pub(super) version: u32,
+    /// When the export began, in milliseconds since the Unix epoch.
+    pub(super) time_ms: i64,
+    /// The pattern of the names of the rooms.
+    pub(super) rooms: String,
+}
+
+/// The first line of a room.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct RoomLine {
+    pub(super) room: RoomName,
+    pub(super) head: Seq,
+    pub(super) floor: Seq,
+    pub(super) state: State,
+}
+
+/// What a room's entries have made of it; those that made it may be gone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    #[serde(flatten)]
+    pub(super) settings: Settings,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) roles: BTreeMap<UserId, Role>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) pins: Vec<Seq>,
+}
+
+/// The last line of a room.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RoomEnd {
+    pub(super) room: RoomName,
+    pub(super) entries: u64,
+    /// Of all lines of the room before this one, with their line feeds.
+    pub(super) sha256: String,
+}
+
+/// The last line.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ExportEnd {
+    pub(super) rooms: u64,
+    pub(super) entries: u64,
+}
+
+/// A line of a file.
+#[derive(Debug)]
+pub(super) enum Line {
+    Frame(Frame),
+    Entry(RoomName, Record),
+}
+
+impl RoomLine {
+    pub(super) fn new(room: RoomName, ends: Head, state: RoomState) -> Self {
+        let RoomState { settings, roles, pins } = state;
+        Self { room, head: ends.head, floor: ends.floor, state: State { settings, roles, pins } }
+    }
+
+    pub(super) fn state(&self) -> RoomState {
+        let State { settings, roles, pins } = self.state.clone();
+        RoomState { settings, roles, pins }
+    }
+}
+
+/// Appends a line that is not an entry.
+pub(super) fn write_frame(frame: &Frame, out: &mut Vec<u8>) {
+    serde_json::to_writer(&mut *out, frame).expect("a Vec takes every byte, and every map has text keys");
+    out.push(b'\n');
+}
+
+/// Appends an entry as clients hear it.
+pub(super) fn write_entry(room: &RoomName, record: Record, out: &mut Vec<u8>) {
+    let Record { seq, sender, cid, ts, content } = record;
+    let event = Header { room: room.clone(), seq, sender, ts, cid }.event(content);
+    Json.encode(&event, None, out);
+    out.push(b'\n');
+}
+
+/// Reads a line; `None` for what no export says.
+pub(super) fn parse(text: &str) -> Option<Line> {
+    #[derive(Deserialize)]
+    struct Kind<'a> {
+        #[serde(borrow, rename = "type")]
+        name: std::borrow::Cow<'a, str>,
+    }
+    let kind: Kind<'_> = serde_json::from_str(text).ok()?;
+    if matches!(&*kind.name, "parlour_export" | "room" | "room_end" | "export_end") {
+        return serde_json::from_str(text).ok().map(Line::Frame);
+    }
+    let mut event = None;
+    decode_events(Payload::Text(text), &mut |reply| event = reply.ok().map(|reply| reply.event));
+    let (room, record) = record(event?)?;
+    Some(Line::Entry(room, record))
+}
+
+/// Turns an event of the log back into the record that it tells of.
+fn record(event: Event) -> Option<(RoomName, Record)> {
+    Some(match event {
+        Event::Message(message) => {
+            let content = Content::Message(Text { text: message.text, details: message.details });
+            let (sender, cid) = (message.sender, message.cid);
+            (message.room, Record { seq: message.seq, sender, cid, ts: message.ts, content })
+        }
+        Event::Private(message) => {
+            let content = Content::Message(Text { text: message.text, details: message.details });
+            let (sender, cid) = (message.from, message.cid);
+            (message.room, Record { seq: message.seq, sender, cid, ts: message.ts, content })
+        }
+        Event::Edited(change) => changed(change, Content::Edit),
+        Event::Deleted(change) => changed(change, Content::Delete),
+        Event::Reacted(change) => changed(change, Content::Reaction),
+        Event::Pinned(change) => changed(change, Content::Pin),
+        Event::RoomChanged(change) => changed(change, Content::Settings),
+        Event::RoleChanged(change) => changed(change, Content::Role),
+        _ => return None,
+    })
+}
+
+fn changed<T>(change: Change<T>, content: impl FnOnce(T) -> Content) -> (RoomName, Record) {
+    let Change { room, seq, sender, ts, cid, what } = change;
+    (room, Record { seq, sender, cid, ts, content: content(what) })
+}
