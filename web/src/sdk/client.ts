@@ -1,8 +1,10 @@
 /** A client of one Parlour server: connects, stays connected, and keeps every room in order. */
 import { FIRST_WINDOW, pickDelay } from "./backoff.ts";
+import { Memory, Receipts, type Storage } from "./cursors.ts";
 import { Emitter } from "./emitter.ts";
 import { platform, type Environment } from "./environment.ts";
 import { Link } from "./link.ts";
+import { conversationOf } from "./peers.ts";
 import { Refused } from "./refused.ts";
 import { Requests } from "./requests.ts";
 import { Rooms, type RoomEvents } from "./rooms.ts";
@@ -16,7 +18,20 @@ export interface Options {
   user?: string;
   /** Credentials, or how to get them; asked anew for every connection. */
   token?: string | (() => string | Promise<string>);
+  /**
+   * Where to remember how far each room was seen, so that the next life of the program goes on
+   * there: `localStorage`, or anything like it. One per user where there are tokens.
+   */
+  storage?: Storage;
+  /** Whether to tell the others what has arrived here. */
+  reportDelivery?: boolean;
   environment?: Environment;
+}
+
+/** What a message may have beside its text. */
+export interface Extras extends wire.Relations {
+  /** The client's id of it: the same cid is stored once. */
+  cid?: string;
 }
 
 /** What became of the connection. */
@@ -50,7 +65,9 @@ export class Parlour {
   readonly #emitter = new Emitter<Events>();
   readonly #requests: Requests;
   readonly #rooms: Rooms;
+  readonly #receipts: Receipts;
   readonly #typing: TypingSender;
+  #user: string;
   #state: State = { name: "idle" };
   #link: Link | undefined;
   #helloId = 0;
@@ -61,13 +78,23 @@ export class Parlour {
 
   constructor(options: Options) {
     this.#options = options;
+    this.#user = options.user ?? "";
     this.#environment = options.environment ?? platform;
-    this.#requests = new Requests(this.#environment, (room) => this.#rooms.mayPublish(room));
-    this.#rooms = new Rooms(
-      (type, payload) => this.#emitter.emit(type, payload as Events[typeof type]),
-      this.#requests,
-      this.#environment,
-    );
+    const environment = this.#environment;
+    this.#requests = new Requests(environment, {
+      maySpeak: (room) => this.#rooms.maySpeak(room),
+      conversationWith: (user) => conversationOf(this.#user, user),
+    });
+    this.#rooms = new Rooms({
+      environment,
+      requests: this.#requests,
+      memory: new Memory(environment, options.storage, `${String(options.url)} ${options.user ?? ""}`),
+      emit: (type, payload) => this.#tell(type, payload),
+    });
+    this.#receipts = new Receipts(environment, (kind, room, seq) => {
+      // A room that was left meanwhile has no cursor any more.
+      this.#requests.ask(kind, { room, seq }).catch(() => {});
+    });
     this.#typing = new TypingSender(this.#environment, (notice) => {
       if (this.#state.name === "online") this.#link?.send(wire.encode("typing", notice));
     });
@@ -121,21 +148,60 @@ export class Parlour {
   /**
    * Says something in a room. The promise is kept when the message is stored, however many
    * connections that takes; it is broken only by a definite refusal or {@link close}.
-   *
-   * @param cid the client's id of the message: the same cid is stored once
    */
-  async publish(room: string, text: string, cid = this.#environment.unique()): Promise<wire.Stored> {
+  publish(room: string, text: string, extras: Extras = {}): Promise<wire.Stored> {
     this.#typing.forget(room);
-    const stored = await this.#requests.ask("publish", { room, text, cid });
-    this.#rooms.stored(stored);
-    return stored;
+    return this.#say("publish", { room, text, ...this.#named(extras) });
   }
 
-  /** Says something to one user. Promises what {@link publish} does. */
-  async private(to: string, text: string, cid = this.#environment.unique()): Promise<wire.Stored> {
-    const stored = await this.#requests.ask("private", { to, text, cid });
-    this.#rooms.stored(stored);
-    return stored;
+  /** Says something to one user. Promises what {@link publish} does, as all of the following do. */
+  private(to: string, text: string, extras: Extras = {}): Promise<wire.Stored> {
+    return this.#say("private", { to, text, ...this.#named(extras) });
+  }
+
+  /** Says up to 64 messages with consecutive numbers, all or none; `seq` is the first. */
+  batch(room: string, messages: (Extras & { text: string })[]): Promise<wire.Stored> {
+    return this.#say("batch", { room, messages: messages.map((message) => this.#named(message)) });
+  }
+
+  /** Replaces the text of one's own message. */
+  edit(room: string, target: wire.Seq, text: string, extras: Omit<Extras, "reply_to"> = {}): Promise<wire.Stored> {
+    return this.#say("edit", { room, target, text, ...this.#named(extras) });
+  }
+
+  /** Erases a message: one's own, or any as a moderator. */
+  delete(room: string, target: wire.Seq): Promise<wire.Stored> {
+    return this.#say("delete", { room, target, cid: this.#environment.unique() });
+  }
+
+  /** Adds a reaction, or takes it back. */
+  react(room: string, target: wire.Seq, emoji: string, active = true): Promise<wire.Stored> {
+    return this.#say("react", { room, target, emoji, active, cid: this.#environment.unique() });
+  }
+
+  /** Pins a message, or unpins it. */
+  pin(room: string, target: wire.Seq, active = true): Promise<wire.Stored> {
+    return this.#say("pin", { room, target, active, cid: this.#environment.unique() });
+  }
+
+  /** Creates a room and becomes its owner. Join it to speak there. */
+  create(room: string, settings: wire.Settings = {}): Promise<wire.Stored> {
+    return this.#say("create", { room, ...settings, cid: this.#environment.unique() });
+  }
+
+  /** Changes what is given of a room's title, topic and privacy. */
+  configure(room: string, settings: wire.Settings): Promise<wire.Stored> {
+    return this.#say("configure", { room, ...settings, cid: this.#environment.unique() });
+  }
+
+  /** Gives a user a role in a room; without one it is taken. */
+  setRole(room: string, user: string, role?: wire.Role): Promise<wire.Stored> {
+    return this.#say("role", { room, user, ...(role && { role }), cid: this.#environment.unique() });
+  }
+
+  /** Asks where one's own message is stored, if it is. */
+  status(room: string, cid: string): Promise<wire.MessageStatus> {
+    return this.#requests.ask("status", { room, cid });
   }
 
   /** Tells that the user types, or has stopped; call it on every key, it is sent rarely. */
@@ -154,7 +220,17 @@ export class Parlour {
     return this.#requests.ask("members", { room });
   }
 
-  /** Asks for a page of messages of a room or a private conversation; the newest unless told. */
+  /** Asks for a room's title, topic, roles and pins. */
+  info(room: string): Promise<wire.RoomInfo> {
+    return this.#requests.ask("info", { room });
+  }
+
+  /** Looks for messages that hold all words, newest first: in one room, or wherever the user may read. */
+  search(query: wire.Commands["search"]): Promise<wire.Found> {
+    return this.#requests.ask("search", query);
+  }
+
+  /** Asks for a page of a room or a private conversation, with messages as they are now; the newest unless told. */
   async history(query: wire.Commands["history"]): Promise<wire.HistoryPage> {
     const page = await this.#requests.ask("history", query);
     this.#rooms.paged(page);
@@ -166,9 +242,14 @@ export class Parlour {
     return (await this.#requests.ask("rooms", {})).rooms;
   }
 
-  /** Moves the own read cursor. */
-  async read(room: string, seq: wire.Seq): Promise<void> {
-    await this.#requests.ask("read", { room, seq });
+  /** Notes that the user has read this far; told to others at most once a second and room. */
+  read(room: string, seq: wire.Seq): void {
+    this.#receipts.move("read", room, seq);
+  }
+
+  /** Asks how many members have got as far as an entry, and who has got how far. */
+  receipts(room: string, seq: wire.Seq): Promise<wire.ReceiptList> {
+    return this.#requests.ask("receipts", { room, seq });
   }
 
   /** Asks for a sign of life. Returns the server's clock in milliseconds since the Unix epoch. */
@@ -179,6 +260,27 @@ export class Parlour {
   /** Returns the position in a room, to resume from in another run of the program. */
   position(room: string): wire.Position | undefined {
     return this.#rooms.position(room);
+  }
+
+  #named<T extends Extras>(extras: T): T & { cid: string } {
+    return { ...extras, cid: extras.cid ?? this.#environment.unique() };
+  }
+
+  async #say<K extends "publish" | "private" | "batch" | "edit" | "delete" | "react" | "pin" | "create" | "configure" | "role">(
+    type: K,
+    payload: wire.Commands[K],
+  ): Promise<wire.Stored> {
+    const stored = await this.#requests.ask(type, payload);
+    this.#rooms.stored(stored as wire.Stored);
+    return stored as wire.Stored;
+  }
+
+  #tell<K extends keyof RoomEvents>(type: K, payload: RoomEvents[K]): void {
+    if (type === "reset" || type === "left") this.#receipts.forget((payload as { room: string }).room);
+    this.#emitter.emit(type, payload as Events[K]);
+    if (type !== "entry" || !this.#options.reportDelivery) return;
+    const { room, seq } = (payload as wire.Entry).payload;
+    this.#receipts.move("delivered", room, seq);
   }
 
   async #hello(link: Link): Promise<void> {
@@ -219,6 +321,7 @@ export class Parlour {
 
   #welcomed(link: Link, welcome: wire.Welcome): void {
     this.#attempt = 0;
+    this.#user = welcome.user;
     this.#window = welcome.reconnect;
     this.#cancelTimer();
     link.watch(welcome.heartbeat_ms, () => this.#requests.freshId());

@@ -8,32 +8,11 @@
  * await parlour.join("general");
  * await parlour.publish("general", "Good morning");
  */
-export { Parlour, type Events, type Options, type State } from "./client.ts";
-export { conversationOf, peerOf } from "./conversation.ts";
+export { Parlour, type Events, type Extras, type Options, type State } from "./client.ts";
+export { Conversation, type Spoken } from "./conversation.ts";
+export type { Storage } from "./cursors.ts";
+export { conversationOf, peerOf } from "./peers.ts";
 export { platform, type Environment, type Socket } from "./environment.ts";
 export { Refused } from "./refused.ts";
-export type {
-  Availability,
-  Epoch,
-  GoAway,
-  HistoryPage,
-  Joined,
-  Limits,
-  Member,
-  MemberList,
-  Membership,
-  Message,
-  Position,
-  PresenceNotice,
-  PrivateMessage,
-  ReadNotice,
-  Refusal,
-  RoomSummary,
-  Seq,
-  Status,
-  Stored,
-  TypingNotice,
-  Unrecovered,
-  Welcome,
-  Window,
-} from "./wire.ts";
+export type * from "./payloads.ts";
+export type { Draft, Entries, Entry, HistoryPage, Notices, Relations } from "./wire.ts";

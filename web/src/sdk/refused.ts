@@ -9,7 +9,7 @@ export class Refused extends Error implements Refusal {
   readonly retryable: boolean;
   readonly retry_after_ms?: number;
 
-  constructor({ code, message, retryable, retry_after_ms }: Refusal) {
+  constructor({ code, message, retryable, retry_after_ms }: Omit<Refusal, "blocked_by">) {
     super(message);
     this.code = code;
     this.retryable = retryable;

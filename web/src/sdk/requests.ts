@@ -12,8 +12,21 @@ import { encode, type Answers, type Commands, type Refusal } from "./wire.ts";
 export const MOST_WAITING = 1_000;
 /** How often a query is sent before its refusal is final. */
 const ATTEMPTS = 8;
-/** Commands that are sent again for as long as the server asks for patience. */
-const PATIENT = new Set<keyof Answers>(["publish", "private", "join"]);
+/** What is stored under a cid, and must not overtake what was said before it. */
+export const SAID = new Set<keyof Answers>([
+  "publish",
+  "private",
+  "batch",
+  "edit",
+  "delete",
+  "react",
+  "pin",
+  "create",
+  "configure",
+  "role",
+]);
+/** Commands that only somebody may give who is in the room. */
+const INSIDE = new Set<keyof Answers>([...SAID, "read", "delivered", "receipts"]);
 
 interface Waiting {
   type: keyof Answers;
@@ -25,17 +38,24 @@ interface Waiting {
   reject(error: Refused): void;
 }
 
+/** What the order of commands depends on. */
+export interface Whereabouts {
+  /** Whether this connection may speak in a room; the server itself refuses for unknown rooms. */
+  maySpeak(room: string): boolean;
+  /** The name of the private conversation with a user. */
+  conversationWith(user: string): string;
+}
+
 export class Requests {
   readonly #environment: Environment;
-  readonly #isReady: (room: string) => boolean;
+  readonly #rooms: Whereabouts;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
   #send: ((text: string) => void) | undefined;
 
-  /** @param isReady whether publishing to a room may begin on this connection */
-  constructor(environment: Environment, isReady: (room: string) => boolean) {
+  constructor(environment: Environment, rooms: Whereabouts) {
     this.#environment = environment;
-    this.#isReady = isReady;
+    this.#rooms = rooms;
   }
 
   /** Takes an id for a command that is not waited for here. */
@@ -62,21 +82,23 @@ export class Requests {
     this.flush();
   }
 
-  /** Stops sending until the next {@link open}. */
+  /** Stops sending until the next {@link open}. What concerns this connection only is dropped. */
   shut(): void {
     this.#send = undefined;
+    for (const [id, { type }] of this.#waiting) if (type === "more") this.#waiting.delete(id);
   }
 
   /** Sends what may be sent now. */
   flush(): void {
     const busy = new Set<string>();
     for (const [id, waiting] of this.#waiting) {
-      const lane = laneOf(waiting);
-      // One publish per room at a time: a retry must not be overtaken by the message after it.
-      const isFree = lane === undefined || !busy.has(lane);
-      if (lane !== undefined) busy.add(lane);
+      const room = this.#roomOf(waiting);
+      const isSaid = room !== undefined && SAID.has(waiting.type);
+      // One at a time per room: a retry must not be overtaken by what was said after it.
+      const isFree = !isSaid || !busy.has(room);
+      if (isSaid) busy.add(room);
       if (!this.#send || waiting.phase !== "unsent" || !isFree) continue;
-      if (waiting.type === "publish" && !this.#isReady(lane!)) continue;
+      if (room !== undefined && !this.#rooms.maySpeak(room)) continue;
       waiting.phase = "sent";
       waiting.attempt += 1;
       this.#send(encode(waiting.type, waiting.payload, id));
@@ -88,14 +110,14 @@ export class Requests {
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
     waiting?.resolve(answer as never);
-    if (waiting && laneOf(waiting)) this.flush();
+    if (waiting && SAID.has(waiting.type)) this.flush();
   }
 
   /** Takes a refusal. Returns false if nobody waits for it. */
   refuse(id: number, refusal: Refusal): boolean {
     const waiting = this.#waiting.get(id);
     if (!waiting) return false;
-    const isPatient = PATIENT.has(waiting.type) || waiting.attempt < ATTEMPTS;
+    const isPatient = SAID.has(waiting.type) || waiting.type === "join" || waiting.attempt < ATTEMPTS;
     if (refusal.retryable && isPatient) this.#retry(waiting, refusal);
     else {
       this.#waiting.delete(id);
@@ -120,11 +142,10 @@ export class Requests {
       this.flush();
     });
   }
-}
 
-/** Returns what a message must not overtake the earlier ones of: its room or its recipient. */
-function laneOf({ type, payload }: Waiting): string | undefined {
-  if (type === "publish") return (payload as Commands["publish"]).room;
-  if (type === "private") return `@${(payload as Commands["private"]).to}`;
-  return undefined;
+  /** Returns the room that one must be in for a command. */
+  #roomOf({ type, payload }: Waiting): string | undefined {
+    if (type === "private") return this.#rooms.conversationWith((payload as Commands["private"]).to);
+    return INSIDE.has(type) ? (payload as { room: string }).room : undefined;
+  }
 }

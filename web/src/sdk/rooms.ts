@@ -1,33 +1,37 @@
 /** The rooms and private conversations that a client follows, each with its position. */
-import { peerOf } from "./conversation.ts";
+import type { Memory } from "./cursors.ts";
 import type { Environment } from "./environment.ts";
 import { Refused } from "./refused.ts";
 import type { Requests } from "./requests.ts";
 import { Track } from "./track.ts";
-import type * as wire from "./wire.ts";
+import * as wire from "./wire.ts";
 
 /** What happens in rooms. */
-export interface RoomEvents {
-  /** The room is entered, again or for the first time; replayed messages follow. */
+export interface RoomEvents extends wire.Entries, wire.Notices {
+  /** Every entry of a room's log with its name: each comes once, and those of a room in order. */
+  entry: wire.Entry;
+  /** The room is entered, again or for the first time; replayed entries follow. */
   joined: wire.Joined;
   /** The room is left; `code` says why, where the client did not ask for it. */
   left: { room: string; code?: string };
-  /** A message; each comes once, and those of a room in order. */
-  message: wire.Message;
-  private: wire.PrivateMessage;
-  /** Messages before the next one may be missing: forget the copy of the room. */
+  /** So many entries are still to come before live ones. */
+  behind: { room: string; behind: number };
+  /** Entries before the next one may be missing: forget the copy of the room. */
   reset: { room: string; reason: wire.Unrecovered };
-  member_joined: wire.Membership;
-  member_left: wire.Membership;
-  typing: wire.TypingNotice;
-  presence: wire.PresenceNotice;
-  read: wire.ReadNotice;
 }
 
 type Emit = <K extends keyof RoomEvents>(type: K, payload: RoomEvents[K]) => void;
 
+/** What a client wants done about the rooms that it follows. */
+export interface RoomsPort {
+  environment: Environment;
+  requests: Requests;
+  memory: Memory;
+  emit: Emit;
+}
+
 interface Room {
-  track: Track<wire.Message>;
+  track: Track;
   history: number;
   /** Whether this connection is in the room. */
   attached: boolean;
@@ -37,23 +41,26 @@ interface Room {
 const CONVERSATIONS = 16;
 /** How long an own message may take from its ack to its arrival, in milliseconds. */
 const ARRIVAL_MS = 2_000;
-const NOTICES = new Set(["member_joined", "member_left", "typing", "presence", "read"] as const);
+/** Most entries in one answer to `history`. */
+const PAGE = 500;
 
 export class Rooms {
-  readonly #emit: Emit;
-  readonly #requests: Requests;
-  readonly #environment: Environment;
+  readonly #port: RoomsPort;
   readonly #rooms = new Map<string, Room>();
-  readonly #conversations = new Map<string, Track<wire.PrivateMessage>>();
+  readonly #conversations = new Map<string, Track>();
+  #connections = 0;
 
-  constructor(emit: Emit, requests: Requests, environment: Environment) {
-    this.#emit = emit;
-    this.#requests = requests;
-    this.#environment = environment;
+  constructor(port: RoomsPort) {
+    this.#port = port;
+    // Private conversations of an earlier life are asked for with the first welcome.
+    for (const room of port.memory.rooms().filter((room) => room.startsWith("@")).slice(-CONVERSATIONS)) {
+      const { epoch, seq } = port.memory.get(room)!;
+      this.#converse(room, seq, epoch);
+    }
   }
 
   async join(name: string, history: number, since?: wire.Position): Promise<wire.Joined> {
-    const room = this.#rooms.get(name) ?? this.#add(name, history, since);
+    const room = this.#rooms.get(name) ?? this.#add(name, history, since ?? this.#port.memory.get(name));
     try {
       return await this.#ask(name, room);
     } catch (error) {
@@ -64,7 +71,8 @@ export class Rooms {
 
   leave(room: string): Promise<{ room: string }> {
     this.#rooms.delete(room);
-    return this.#requests.ask("leave", { room });
+    this.#port.memory.set(room, undefined);
+    return this.#port.requests.ask("leave", { room });
   }
 
   /** Rooms with a position; the others are asked for by their own `join`. */
@@ -88,11 +96,12 @@ export class Rooms {
   }
 
   detached(): void {
+    this.#connections += 1;
     for (const room of this.#rooms.values()) room.attached = false;
   }
 
-  /** Whether a message to a room can be sent now; the server itself refuses for unknown rooms. */
-  mayPublish(room: string): boolean {
+  /** Whether this connection may speak in a room; the server itself refuses for unknown rooms. */
+  maySpeak(room: string): boolean {
     return this.#rooms.get(room)?.attached ?? true;
   }
 
@@ -101,58 +110,77 @@ export class Rooms {
   }
 
   take(frame: wire.Frame): void {
-    switch (frame.type) {
-      case "joined":
-        return this.#joined(frame.payload);
-      case "left":
-        return this.#lost(frame.payload.room);
-      case "message":
-        return this.#rooms.get(frame.payload.room)?.track.take(frame.payload);
-      case "private":
-        return this.#converse(frame.payload.room, frame.payload.seq - 1n).take(frame.payload);
-      case "resync":
-        return this.#track(frame.payload.room)?.resync(frame.payload, frame.payload.reason);
-      default:
-        if (NOTICES.has(frame.type as never))
-          this.#emit(frame.type as "read", (frame as { payload: wire.ReadNotice }).payload);
-    }
+    if (wire.isEntry(frame)) {
+      const { room, seq } = frame.payload;
+      const track = room.startsWith("@") ? this.#converse(room, seq - 1n) : this.#track(room);
+      track?.take({ type: frame.type, payload: frame.payload } as wire.Entry);
+    } else if (wire.isNotice(frame)) this.#port.emit(frame.type, frame.payload);
+    else if (frame.type === "joined") this.#joined(frame.payload);
+    else if (frame.type === "page") this.#paged(frame.payload);
+    else if (frame.type === "left") this.#lost(frame.payload.room);
+    else if (frame.type === "resync") this.#track(frame.payload.room)?.resync(frame.payload, frame.payload.reason);
   }
 
   /** Learns where an own message is stored. It arrives like everybody's; if not, it is fetched. */
   stored({ room, epoch, seq }: wire.Stored): void {
     const track = room.startsWith("@") ? this.#converse(room, seq - 1n, epoch) : this.#track(room);
     track?.expect(epoch, seq);
-    if (track) this.#environment.after(ARRIVAL_MS, () => track.repair());
+    if (track) this.#port.environment.after(ARRIVAL_MS, () => track.repair());
   }
 
   /** Begins to follow a private conversation whose newest page was read. */
   paged({ room, epoch, head }: wire.HistoryPage): void {
     // A conversation without messages is not stored yet, and may still get another epoch.
-    if (room.startsWith("@")) this.#converse(room, head, head === 0n ? undefined : epoch);
+    if (!room.startsWith("@")) return;
+    const track = this.#converse(room, head, head === 0n ? undefined : epoch);
+    if (head > 0n) track.expect(epoch, 0n);
   }
 
-  #track(room: string): Pick<Track<wire.Message>, "resync" | "expect" | "repair"> | undefined {
+  #track(room: string): Track | undefined {
     return this.#rooms.get(room)?.track ?? this.#conversations.get(room);
   }
 
   #add(name: string, history: number, since?: wire.Position): Room {
-    const track = new Track<wire.Message>(
-      {
-        deliver: (message) => this.#emit("message", message),
-        reset: (reason) => this.#emit("reset", { room: name, reason }),
-        fetch: (after) => this.#requests.ask("history", { room: name, after }),
-      },
-      history,
-    );
+    const track = this.#newTrack(name, history);
     if (since) track.begin(since.epoch, since.seq);
     const room = { track, history, attached: false };
     this.#rooms.set(name, room);
     return room;
   }
 
+  #newTrack(room: string, window: number): Track {
+    const { requests } = this.#port;
+    const track: Track = new Track(
+      {
+        deliver: (entry) => this.#deliver(room, track, entry),
+        reset: (reason) => this.#port.emit("reset", { room, reason }),
+        fetch: (after) => requests.ask("history", { room, after, limit: PAGE }),
+        more: () => this.#askMore(room),
+      },
+      window,
+    );
+    return track;
+  }
+
+  /** Asks for the next part of what was missed; not at once, so that a page can show what it has got. */
+  #askMore(room: string): void {
+    const connection = this.#connections;
+    this.#port.environment.after(0, () => {
+      if (connection === this.#connections) this.#port.requests.ask("more", { room }).catch(() => {});
+    });
+  }
+
+  #deliver(room: string, track: Track, entry: wire.Entry): void {
+    this.#port.emit("entry", entry);
+    this.#port.emit(entry.type as "message", entry.payload as wire.Message);
+    if (track.position || !this.#port.memory.isKept) this.#port.memory.set(room, track.position);
+    // A conversation that began with a message has not told its lineage, without which nothing can go on.
+    else track.check();
+  }
+
   #ask(name: string, { track, history }: Room): Promise<wire.Joined> {
     const since = track.position;
-    return this.#requests.ask("join", { room: name, ...(since ? { since } : { history }) });
+    return this.#port.requests.ask("join", { room: name, ...(since ? { since } : { history }) });
   }
 
   #joined(joined: wire.Joined): void {
@@ -160,21 +188,29 @@ export class Rooms {
     if (!room) return;
     if (joined.reason === "access") return this.#lost(joined.room, "access");
     room.attached = true;
-    this.#emit("joined", joined);
+    this.#port.emit("joined", joined);
+    if (joined.behind) this.#port.emit("behind", { room: joined.room, behind: joined.behind });
     room.track.joined(joined);
-    this.#requests.flush();
+    this.#port.memory.set(joined.room, room.track.position);
+    this.#port.requests.flush();
+  }
+
+  #paged(page: wire.ReplayPage): void {
+    this.#port.emit("behind", { room: page.room, behind: page.behind });
+    this.#rooms.get(page.room)?.track.paged(page);
   }
 
   #lost(room: string, code?: string): void {
     this.#rooms.delete(room);
-    this.#emit("left", { room, ...(code !== undefined && { code }) });
+    this.#port.memory.set(room, undefined);
+    this.#port.emit("left", { room, ...(code !== undefined && { code }) });
   }
 
   /** Returns the track of a private conversation, which begins after `last` if it is new. */
-  #converse(room: string, last: wire.Seq, epoch?: wire.Epoch): Track<wire.PrivateMessage> {
+  #converse(room: string, last: wire.Seq, epoch?: wire.Epoch): Track {
     let track = this.#conversations.get(room);
     if (!track) {
-      track = this.#newConversation(room);
+      track = this.#newTrack(room, 50);
       track.begin(epoch, last);
     }
     this.#conversations.delete(room);
@@ -182,23 +218,4 @@ export class Rooms {
     if (this.#conversations.size > CONVERSATIONS) this.#conversations.delete(this.#conversations.keys().next().value!);
     return track;
   }
-
-  #newConversation(room: string): Track<wire.PrivateMessage> {
-    return new Track<wire.PrivateMessage>(
-      {
-        deliver: (message) => this.#emit("private", message),
-        reset: (reason) => this.#emit("reset", { room, reason }),
-        fetch: async (after) => {
-          const page = await this.#requests.ask("history", { room, after });
-          return { ...page, messages: page.messages.map((message) => toPrivate(message)) };
-        },
-      },
-      50,
-    );
-  }
-}
-
-/** Pages of history have the shape of messages in rooms. */
-function toPrivate({ sender, ...rest }: wire.Message): wire.PrivateMessage {
-  return { ...rest, from: sender, to: peerOf(rest.room, sender) ?? "" };
 }

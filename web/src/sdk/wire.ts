@@ -1,222 +1,185 @@
-/**
- * The words of `parlour.json.v1`, as docs/protocol.md has them: shapes only, no behaviour beyond
- * reading and writing one frame. Field names are the wire's own.
- */
+/** The words of `parlour.json.v1` (docs/protocol.md), and reading and writing one frame of it. */
+import type * as told from "./payloads.ts";
+import type { Seq } from "./payloads.ts";
+
+export type * from "./payloads.ts";
 
 /** The WebSocket subprotocol that this SDK speaks. */
 export const SUBPROTOCOL = "parlour.json.v1";
 
-/** Number of a message in its room, from 1 without gaps; exact up to 2^64-1. */
-export type Seq = bigint;
-/** Lineage of a room: 32 hexadecimal digits. Positions of two lineages cannot be compared. */
-export type Epoch = string;
-
-export interface Position {
-  epoch: Epoch;
-  seq: Seq;
+/** What a message may have beside its text. */
+export interface Relations {
+  /** The message that it answers. */
+  reply_to?: Seq;
+  /** Users who are meant, at most 50. */
+  mentions?: string[];
 }
 
-export type Availability = "online" | "away";
-export type Status = Availability | "offline";
-/** Why a resume is not exact. */
-export type Unrecovered = "expired" | "epoch" | "ahead" | "too_far" | "access";
-
-/** A span from which a client picks a random moment, in milliseconds. */
-export interface Window {
-  min_ms: number;
-  max_ms: number;
-}
-
-export interface Limits {
-  message_bytes: number;
-  rooms: number;
-  rate_per_s: number;
-  burst: number;
-  history: number;
-}
-
-export interface Welcome {
-  session: string;
-  user: string;
-  server_time_ms: number;
-  heartbeat_ms: number;
-  limits: Limits;
-  reconnect: Window;
-  dev: boolean;
-  resuming?: string[];
-}
-
-export interface Member {
-  user: string;
-  status: Status;
-  text?: string;
-  last_active_ms: number;
-}
-
-export interface Joined {
-  room: string;
-  epoch: Epoch;
-  head: Seq;
-  floor: Seq;
-  replayed: number;
-  recovered: boolean;
-  reason?: Unrecovered;
-  durable: boolean;
-  member_count: number;
-  members: Member[];
-}
-
-export interface Message {
-  room: string;
-  seq: Seq;
-  sender: string;
+export interface Draft extends Relations {
   text: string;
-  ts: number;
-  cid?: string;
+  cid: string;
 }
 
-export interface PrivateMessage {
+interface Cursor {
   room: string;
   seq: Seq;
-  from: string;
-  to: string;
-  text: string;
-  ts: number;
-  cid?: string;
-}
-
-export interface Membership {
-  room: string;
-  user: string;
-  member_count: number;
-}
-
-export interface TypingNotice {
-  room: string;
-  user: string;
-  active: boolean;
-}
-
-export interface PresenceNotice extends Member {
-  room: string;
-}
-
-export interface ReadNotice {
-  room: string;
-  user: string;
-  seq: Seq;
-}
-
-/** Where a message is stored. */
-export interface Stored {
-  room: string;
-  epoch: Epoch;
-  seq: Seq;
-  ts: number;
-  dup: boolean;
-}
-
-export interface MemberList {
-  room: string;
-  member_count: number;
-  members: Member[];
-}
-
-export interface HistoryPage {
-  room: string;
-  epoch: Epoch;
-  head: Seq;
-  floor: Seq;
-  messages: Message[];
-  more: boolean;
-}
-
-export interface RoomSummary {
-  room: string;
-  member_count: number;
-  joined: boolean;
-  with?: string;
-}
-
-export interface Resync {
-  room: string;
-  reason: Unrecovered;
-  epoch: Epoch;
-  head: Seq;
-  floor: Seq;
-}
-
-export interface GoAway {
-  reason: string;
-  reconnect: Window;
-}
-
-/** An error as the server says it; `code` is a word of the error table. */
-export interface Refusal {
-  code: string;
-  message: string;
-  retryable: boolean;
-  retry_after_ms?: number;
 }
 
 /** Payloads of commands by name. */
 export interface Commands {
-  hello: { token?: string; user?: string; resume?: { room: string; since: Position }[] };
-  join: { room: string; since?: Position; history?: number };
+  hello: { token?: string; user?: string; resume?: { room: string; since: told.Position }[] };
+  join: { room: string; since?: told.Position; history?: number };
   leave: { room: string };
-  publish: { room: string; text: string; cid: string };
-  private: { to: string; text: string; cid: string };
+  publish: Draft & { room: string };
+  private: Draft & { to: string };
+  batch: { room: string; messages: Draft[] };
+  edit: { room: string; target: Seq; text: string; mentions?: string[]; cid: string };
+  delete: { room: string; target: Seq; cid: string };
+  react: { room: string; target: Seq; emoji: string; active: boolean; cid: string };
+  pin: { room: string; target: Seq; active: boolean; cid: string };
+  create: { room: string; cid: string } & told.Settings;
+  configure: { room: string; cid: string } & told.Settings;
+  role: { room: string; user: string; role?: told.Role; cid: string };
   typing: { room: string; active: boolean };
-  presence: { status: Availability; text?: string };
+  presence: { status: told.Availability; text?: string };
   members: { room: string };
-  history: { room: string; before?: Seq; after?: Seq; limit?: number };
+  history: { room: string; before?: Seq; after?: Seq; thread?: Seq; limit?: number };
   rooms: Record<string, never>;
-  read: { room: string; seq: Seq };
+  read: Cursor;
+  delivered: Cursor;
+  receipts: Cursor;
+  status: { room: string; cid: string };
+  info: { room: string };
+  more: { room: string };
+  search: { query: string; room?: string; before?: string; limit?: number };
   ping: Record<string, never>;
+}
+
+export interface ReplayPage {
+  room: string;
+  /** How many events follow. */
+  replayed: number;
+  /** How many are left then. */
+  behind: number;
+}
+
+/** A page without holes, oldest entry first. */
+export interface HistoryPage {
+  room: string;
+  epoch: told.Epoch;
+  head: Seq;
+  floor: Seq;
+  events: Entry[];
+  more: boolean;
 }
 
 /** Payloads of the answers to commands by the command's name. `typing` has none. */
 export interface Answers {
-  hello: Welcome;
-  join: Joined;
+  hello: told.Welcome;
+  join: told.Joined;
   leave: { room: string };
-  publish: Stored;
-  private: Stored;
+  publish: told.Stored;
+  private: told.Stored;
+  batch: told.Stored;
+  edit: told.Stored;
+  delete: told.Stored;
+  react: told.Stored;
+  pin: told.Stored;
+  create: told.Stored;
+  configure: told.Stored;
+  role: told.Stored;
   presence: Record<string, never>;
-  members: MemberList;
+  members: told.MemberList;
   history: HistoryPage;
-  rooms: { rooms: RoomSummary[] };
+  rooms: { rooms: told.RoomSummary[] };
   read: Record<string, never>;
+  delivered: Record<string, never>;
+  receipts: told.ReceiptList;
+  status: told.MessageStatus;
+  info: told.RoomInfo;
+  /** A room that has forgotten what was missed answers with `resync`. */
+  more: ReplayPage | told.Resync;
+  search: told.Found;
   ping: { server_time_ms: number };
 }
 
-/** Payloads of events by name. */
-export interface ServerEvents {
-  welcome: Welcome;
-  joined: Joined;
-  left: { room: string };
-  message: Message;
-  member_joined: Membership;
-  member_left: Membership;
-  private: PrivateMessage;
-  typing: TypingNotice;
-  presence: PresenceNotice;
-  read: ReadNotice;
-  ack: Partial<Stored>;
-  members: MemberList;
-  history: HistoryPage;
-  rooms: { rooms: RoomSummary[] };
-  pong: { server_time_ms: number };
-  resync: Resync;
-  goaway: GoAway;
+/** Payloads of the entries of a room's log by name. */
+export interface Entries {
+  message: told.Message;
+  private: told.PrivateMessage;
+  edited: told.Edited;
+  deleted: told.Deleted;
+  reacted: told.Reacted;
+  pinned: told.Pinned;
+  room_changed: told.RoomChanged;
+  role_changed: told.RoleChanged;
 }
+
+/** Payloads of events about a room that are not kept, by name. */
+export interface Notices {
+  member_joined: told.Membership;
+  member_left: told.Membership;
+  typing: told.TypingNotice;
+  presence: told.PresenceNotice;
+  read: told.CursorNotice;
+  delivered: told.CursorNotice;
+  /** What a user said is no longer kept: forget it. */
+  erased: { room: string; user: string };
+}
+
+/** Payloads of the other events by name. */
+interface Others {
+  welcome: told.Welcome;
+  joined: told.Joined;
+  left: { room: string };
+  ack: Partial<told.Stored>;
+  members: told.MemberList;
+  history: HistoryPage;
+  rooms: { rooms: told.RoomSummary[] };
+  pong: { server_time_ms: number };
+  page: ReplayPage;
+  status: told.MessageStatus;
+  info: told.RoomInfo;
+  receipts: told.ReceiptList;
+  found: told.Found;
+  resync: told.Resync;
+  goaway: told.GoAway;
+}
+
+/** One of several payloads with its name. */
+export type Named<Payloads> = { [K in keyof Payloads]: { type: K; payload: Payloads[K] } }[keyof Payloads];
+export type Entry = Named<Entries>;
+export type Notice = Named<Notices>;
 
 /** One frame of the server. */
 export type Frame =
-  | { [K in keyof ServerEvents]: { type: K; id?: number; payload: ServerEvents[K] } }[keyof ServerEvents]
-  | ({ type: "error"; id?: number | null } & Refusal);
+  | ((Entry | Notice | Named<Others>) & { id?: number })
+  | ({ type: "error"; id?: number | null } & told.Refusal);
 
-const NUMBERED = new Set(["seq", "head", "floor"]);
+const ENTRIES: ReadonlySet<string> = new Set<keyof Entries>([
+  "message",
+  "private",
+  "edited",
+  "deleted",
+  "reacted",
+  "pinned",
+  "room_changed",
+  "role_changed",
+]);
+const NOTICES: ReadonlySet<string> = new Set<keyof Notices>([
+  "member_joined",
+  "member_left",
+  "typing",
+  "presence",
+  "read",
+  "delivered",
+  "erased",
+]);
+
+export const isEntry = (frame: { type: string }): frame is Entry => ENTRIES.has(frame.type);
+export const isNotice = (frame: { type: string }): frame is Notice => NOTICES.has(frame.type);
+
+const NUMBERED = new Set(["seq", "head", "floor", "reply_to", "thread", "edited", "deleted", "target"]);
 
 /** Writes one frame: a `Seq` as a number, or as a string where a double would round it. */
 export function encode<K extends keyof Commands>(type: K, payload: Commands[K], id?: number): string {
@@ -232,7 +195,12 @@ export function encode<K extends keyof Commands>(type: K, payload: Commands[K], 
  * @throws SyntaxError or RangeError if it is not JSON or a seq is not a whole number.
  */
 export function decode(text: string): Frame {
-  return JSON.parse(text, (key, value: unknown) =>
-    NUMBERED.has(key) && (typeof value === "number" || typeof value === "string") ? BigInt(value) : value,
-  ) as Frame;
+  return JSON.parse(text, function (this: object, key, value: unknown) {
+    // In a list of receipts these are places; in the sum over it they are counts of people.
+    const isPlace = NUMBERED.has(key) || ((key === "read" || key === "delivered") && "user" in this);
+    if (isPlace) return isNumeral(value) ? BigInt(value) : value;
+    return key === "pins" && Array.isArray(value) ? value.map((pin) => (isNumeral(pin) ? BigInt(pin) : pin)) : value;
+  }) as Frame;
 }
+
+const isNumeral = (value: unknown): value is number | string => typeof value === "number" || typeof value === "string";

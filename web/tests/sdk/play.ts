@@ -1,5 +1,5 @@
 /** A scripted server and virtual time for the SDK. Nothing here waits for a real clock. */
-import { Parlour, type Environment, type Events, type Options, type Socket } from "../../src/sdk/index.ts";
+import { Parlour, type Entry, type Environment, type Events, type Options, type Socket } from "../../src/sdk/index.ts";
 
 export const EPOCH = "00000000000000000000000000000001";
 export const OTHER_EPOCH = "00000000000000000000000000000002";
@@ -65,6 +65,7 @@ export class Play {
   readonly sockets: FakeSocket[] = [];
   readonly parlour: Parlour;
   readonly log: string[] = [];
+  readonly entries: Entry[] = [];
   random = 0.5;
   #now = 0;
   #timers = new Set<Timer>();
@@ -89,6 +90,8 @@ export class Play {
     this.#record("message", ({ room, seq, text }) => `${room} ${seq} ${text}`);
     this.#record("private", ({ room, seq, from, text }) => `${room} ${seq} ${from}: ${text}`);
     this.#record("reset", ({ room, reason }) => `reset ${room} ${reason}`);
+    this.#record("behind", ({ room, behind }) => `behind ${room} ${behind}`);
+    this.parlour.on("entry", (entry) => this.entries.push(entry));
     this.#record("left", ({ room, code }) => `left ${room} ${code}`);
     this.#record("error", ({ message }) => `error ${message}`);
   }
@@ -182,5 +185,5 @@ export function joined(more: object) {
 
 export function page(seqs: number[], more: object) {
   const base = { room: "general", epoch: EPOCH, head: seqs.at(-1) ?? 0, floor: 0, more: false };
-  return { ...base, messages: seqs.map(message), ...more };
+  return { ...base, events: seqs.map((seq) => ({ type: "message", payload: message(seq) })), ...more };
 }

@@ -83,7 +83,7 @@ test("an own message that does not arrive after its ack is fetched", async () =>
   play.socket.say("ack", stored(1), play.socket.heard()[0]!.id);
   await play.advance(2_000);
   const [ask] = play.socket.heard();
-  assert.deepEqual(ask!.payload, { room: "general", after: 0 });
+  assert.deepEqual(ask!.payload, { room: "general", after: 0, limit: 500 });
   play.socket.say("history", page([1], {}), ask!.id);
   await play.settle();
   assert.deepEqual(play.told(), ["general 1 m1"]);

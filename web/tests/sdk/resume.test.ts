@@ -24,7 +24,7 @@ test("a hole is filled from history before the message behind it is shown", asyn
   play.socket.messages(6, 9);
   await play.settle();
   const [ask, ...rest] = play.socket.heard();
-  assert.deepEqual([ask!.type, ask!.payload, rest], ["history", { room: "general", after: 6 }, []]);
+  assert.deepEqual([ask!.type, ask!.payload, rest], ["history", { room: "general", after: 6, limit: 500 }, []]);
   play.socket.messages(10);
   assert.deepEqual(play.told(), ["general 6 m6"]);
   play.socket.say("history", page([7, 8, 9, 10], {}), ask!.id);
@@ -32,24 +32,97 @@ test("a hole is filled from history before the message behind it is shown", asyn
   assert.deepEqual(play.told(), ["general 7 m7", "general 8 m8", "general 9 m9", "general 10 m10"]);
 });
 
-test("too_far is paged through history, and live messages wait for their turn", async () => {
+test("what was missed for long comes in pages, each when the last one was handed on", async () => {
   const play = new Play();
   await play.enter(5);
   await play.comeBack();
-  play.socket.say("joined", joined({ head: 9, recovered: false, reason: "too_far" }));
+  play.socket.say("joined", joined({ head: 9, replayed: 2, behind: 2 }));
+  play.socket.messages(6);
+  await play.advance(10);
+  assert.deepEqual(play.socket.heard(), [], "the part is not complete");
+  play.socket.messages(7);
+  assert.deepEqual(play.socket.heard(), [], "the page gets time to show it");
+  await play.advance(0);
+  const [more, ...rest] = play.socket.heard();
+  assert.deepEqual([more!.type, more!.payload, rest], ["more", { room: "general" }, []]);
+  // Two more were said meanwhile.
+  play.socket.say("page", { room: "general", replayed: 2, behind: 2 }, more!.id);
+  play.socket.messages(8, 9);
+  await play.advance(0);
+  const [last] = play.socket.heard();
+  play.socket.say("page", { room: "general", replayed: 2, behind: 0 }, last!.id);
+  play.socket.messages(10, 11, 12);
+  await play.advance(10_000);
+  assert.deepEqual(play.socket.heard(), [], "it is live");
+  const told = play.told();
+  assert.deepEqual(
+    told.filter((line) => line.startsWith("general")),
+    [6, 7, 8, 9, 10, 11, 12].map((seq) => `general ${seq} m${seq}`),
+  );
+  assert.deepEqual(
+    told.filter((line) => line.startsWith("behind")),
+    ["behind general 2", "behind general 2", "behind general 0"],
+  );
+});
+
+test("a lost connection ends the paging of the last one", async () => {
+  const play = new Play();
+  await play.enter(5);
+  await play.comeBack();
+  play.socket.say("joined", joined({ head: 9, replayed: 1, behind: 3 }));
+  play.socket.messages(6);
+  await play.advance(0);
+  assert.equal(play.socket.heard()[0]!.type, "more");
+  play.socket.end(1006);
+  await play.advance(2_000);
+  const hello = await play.hello();
+  assert.deepEqual(hello.payload.resume, [{ room: "general", since: { epoch: EPOCH, seq: 6 } }]);
+  play.socket.say("welcome", { ...WELCOME, resuming: ["general"] }, hello.id);
+  play.socket.say("joined", joined({ head: 9, replayed: 3 }));
+  play.socket.messages(7, 8, 9);
+  await play.advance(10_000);
+  assert.deepEqual(play.socket.heard(), []);
+  assert.equal(play.parlour.position("general")?.seq, 9n);
+});
+
+test("a room that forgets what is left while it is paged begins anew", async () => {
+  const play = new Play();
+  await play.enter(5);
+  await play.comeBack();
+  play.socket.say("joined", joined({ head: 90, replayed: 1, behind: 84 }));
+  play.socket.messages(6);
+  await play.advance(0);
+  const [more] = play.socket.heard();
+  play.socket.say("resync", { room: "general", reason: "expired", epoch: EPOCH, head: 90, floor: 90 }, more!.id);
   await play.settle();
-  const [first] = play.socket.heard();
-  assert.deepEqual(first!.payload, { room: "general", after: 5 });
-  play.socket.messages(10);
-  play.socket.say("history", page([6, 7], { head: 10, more: true }), first!.id);
+  play.socket.messages(91);
+  assert.deepEqual(
+    play.told().filter((line) => !line.startsWith("behind")),
+    ["general 6 m6", "reset general expired", "general 91 m91"],
+  );
+});
+
+test("entries of every kind count, and are told by their names", async () => {
+  const play = new Play();
+  await play.enter(1);
+  const header = (seq: number) => ({ room: "general", seq, sender: "Bob", ts: 0 });
+  play.socket.say("edited", { ...header(2), target: 1, text: "new" });
+  play.socket.say("reacted", { ...header(3), target: 1, emoji: "+", active: true, count: 1 });
+  play.socket.say("deleted", { ...header(4), target: 1 });
+  play.socket.say("pinned", { ...header(7), target: 1, active: true });
   await play.settle();
-  const [second] = play.socket.heard();
-  assert.deepEqual(second!.payload, { room: "general", after: 7 });
-  play.socket.say("history", page([8, 9, 10], {}), second!.id);
+  const [ask] = play.socket.heard();
+  assert.deepEqual(ask!.payload, { room: "general", after: 4, limit: 500 });
+  const missed = [
+    { type: "room_changed", payload: { ...header(5), topic: "tea" } },
+    { type: "role_changed", payload: { ...header(6), user: "Bob", role: "owner" } },
+    { type: "pinned", payload: { ...header(7), target: 1, active: true } },
+  ];
+  play.socket.say("history", page([], { head: 7, events: missed }), ask!.id);
   await play.settle();
   assert.deepEqual(
-    play.told(),
-    [6, 7, 8, 9, 10].map((seq) => `general ${seq} m${seq}`),
+    play.entries.splice(0).map(({ type, payload }) => `${payload.seq} ${type}`),
+    ["2 edited", "3 reacted", "4 deleted", "5 room_changed", "6 role_changed", "7 pinned"],
   );
 });
 
@@ -87,7 +160,7 @@ test("a new beginning fetches as much history as the join asked for", async () =
   play.socket.say("joined", joined({ epoch: OTHER_EPOCH, head: 9, recovered: false, reason: "epoch" }));
   await play.settle();
   const [ask] = play.socket.heard();
-  assert.deepEqual(ask!.payload, { room: "general", after: 7 });
+  assert.deepEqual(ask!.payload, { room: "general", after: 7, limit: 500 });
   play.socket.say("history", page([8, 9], { epoch: OTHER_EPOCH }), ask!.id);
   await play.settle();
   assert.deepEqual(play.told(), ["reset general epoch", "general 8 m8", "general 9 m9"]);
@@ -195,9 +268,9 @@ test("private conversations are checked after a reconnection", async () => {
   play.socket.say("private", { room, seq: 7, from: "Bob", to: "Alice", text: "psst", ts: 0 });
   await play.comeBack({});
   const [ask] = play.socket.heard();
-  assert.deepEqual([ask!.type, ask!.payload], ["history", { room, after: 7 }]);
-  const missed = { room, seq: 8, sender: "Alice", text: "from my phone", ts: 0 };
-  play.socket.say("history", page([], { room, head: 8, messages: [missed] }), ask!.id);
+  assert.deepEqual([ask!.type, ask!.payload], ["history", { room, after: 7, limit: 500 }]);
+  const missed = { room, seq: 8, from: "Alice", to: "Bob", text: "from my phone", ts: 0 };
+  play.socket.say("history", page([], { room, head: 8, events: [{ type: "private", payload: missed }] }), ask!.id);
   await play.settle();
   play.socket.say("private", { room, seq: 8, from: "Alice", to: "Bob", text: "from my phone", ts: 0 });
   assert.deepEqual(play.told(), [`${room} 7 Bob: psst`, `${room} 8 Alice: from my phone`]);
