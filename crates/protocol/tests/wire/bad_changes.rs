@@ -1,6 +1,6 @@
 //! Bad commands about messages and rooms: every rule of a field, in every dialect that can break it.
 
-use parlour_protocol::dialect::{Context, DialectId, EventError, Payload, binary};
+use parlour_protocol::dialect::{Context, DialectId, EventError, Payload, binary, json};
 use parlour_protocol::{ErrorCode, RequestId, RoomName};
 
 use crate::bad_input::{binary as binary_message, command, refused};
@@ -182,4 +182,25 @@ fn a_page_of_pages_costs_no_stack() {
     binary::decode_events(Payload::Binary(&frame), &mut |event| refusals.extend(event.err()));
     let [EventError::Fields(refusal)] = &refusals[..] else { panic!("{refusals:?}") };
     assert!(refusal.message.contains("entries of a room's log"), "{refusal}");
+}
+
+#[test]
+fn a_page_in_json_holds_only_entries() {
+    let page = |event: &str| {
+        format!(
+            r#"{{"type":"history","payload":{{"room":"a","epoch":"{:032x}","head":1,"floor":0,"events":[{event}],"more":false}}}}"#,
+            7
+        )
+    };
+    let read = |text: &str| {
+        let mut events = Vec::new();
+        json::decode_events(Payload::Text(text), &mut |event| events.push(event));
+        events.pop().expect("one event")
+    };
+    let entry = r#"{"type":"deleted","payload":{"room":"a","seq":1,"sender":"b","ts":0,"target":1}}"#;
+    assert!(read(&page(entry)).is_ok());
+    for other in [r#"{"type":"left","payload":{"room":"a"}}"#, &page(entry)] {
+        let error = read(&page(other)).expect_err("no entry of a log");
+        assert!(matches!(error, EventError::Unknown), "{other}: {error}");
+    }
 }

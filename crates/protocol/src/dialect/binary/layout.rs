@@ -55,7 +55,6 @@ fields_in_order! {
     SetRole { room, user, role, cid }
     Search { query, room, before, limit }
 
-    Details { reply_to, thread, mentions, edited, deleted, reactions }
     Tally { emoji, count, users }
     NewText { target, text, mentions }
     Target { target }
@@ -194,6 +193,24 @@ numbers! { Event, event_number, put_event, get_event {
 /// Whether an event of this number is an entry of a room's log ([`Event::seq`]).
 pub(super) fn is_entry(number: u8) -> bool {
     matches!(number, 0x44 | 0x47 | 0x53..=0x58)
+}
+
+impl Wire for Details {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self { reply_to, thread, mentions, edited, deleted, reactions } = self;
+        [reply_to, thread].iter().for_each(|seq| seq.put(out));
+        mentions.put(out);
+        [edited, deleted].iter().for_each(|seq| seq.put(out));
+        reactions.put(out);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Result<Self, Refusal> {
+        let (reply_to, thread, mentions) = (Wire::get(from)?, Wire::get(from)?, Wire::get(from)?);
+        let (edited, deleted, reactions) = (Wire::get(from)?, Wire::get(from)?, Wire::get(from)?);
+        let details = Self { reply_to, thread, mentions, edited, deleted, reactions };
+        // One spelling for one meaning: a message without details says so.
+        if details == Self::default() { Err(refuse("details without any detail")) } else { Ok(details) }
+    }
 }
 
 impl Wire for Refusal {

@@ -54,7 +54,7 @@ const NAMES: [&str; 26] = [
 /// The frame is split first and read afterwards: `type` may stand behind `payload`, and the id is
 /// told back even if everything else is wrong. No step recurses into the input.
 pub(super) fn decode(text: &str) -> Decoded {
-    let Ok(mut frame) = Object::parse(text, ["type", "id", "payload"]) else {
+    let Ok(mut frame) = Object::parse(text, &["type", "id", "payload"]) else {
         return Err(Misunderstood { id: None, refusal: explain(text) });
     };
     let id = frame.field("id").optional(Field::request_id);
@@ -124,7 +124,7 @@ fn command(frame: &Object<'_, 3>) -> Result<Command, Refusal> {
         "presence" => Command::Presence(presence(&payload)?),
         "members" => Command::Members(in_room(&payload)?),
         "history" => Command::History(history(&payload)?),
-        "rooms" => Object::within(&payload, []).map(|_| Command::Rooms)?,
+        "rooms" => Object::within(&payload, &[]).map(|_| Command::Rooms)?,
         "read" => Command::Read(cursor(&payload)?),
         "delivered" => Command::Delivered(cursor(&payload)?),
         "batch" => Command::Batch(batch(&payload)?),
@@ -140,13 +140,13 @@ fn command(frame: &Object<'_, 3>) -> Result<Command, Refusal> {
         "more" => Command::More(in_room(&payload)?),
         "receipts" => Command::Receipts(cursor(&payload)?),
         "search" => Command::Search(search(&payload)?),
-        "ping" => Object::within(&payload, []).map(|_| Command::Ping)?,
+        "ping" => Object::within(&payload, &[]).map(|_| Command::Ping)?,
         unknown => return Err(unknown_command(unknown, &NAMES)),
     })
 }
 
 fn hello(payload: &Field<'_>) -> Result<Hello, Refusal> {
-    let object = Object::within(payload, ["token", "user", "resume"])?;
+    let object = Object::within(payload, &["token", "user", "resume"])?;
     Ok(Hello {
         token: object.field("token").optional(Field::compact)?,
         user: object.field("user").optional(Field::user)?,
@@ -159,12 +159,12 @@ fn resumes(field: &Field<'_>) -> Result<Vec<Resume>, Refusal> {
 }
 
 fn resume(field: &Field<'_>) -> Result<Resume, Refusal> {
-    let object = Object::within(field, ["room", "since"])?;
+    let object = Object::within(field, &["room", "since"])?;
     Ok(Resume { room: object.field("room").room()?, since: object.field("since").position()? })
 }
 
 fn join(payload: &Field<'_>) -> Result<Join, Refusal> {
-    let object = Object::within(payload, ["room", "since", "history"])?;
+    let object = Object::within(payload, &["room", "since", "history"])?;
     Ok(Join {
         room: object.field("room").room()?,
         since: object.field("since").optional(Field::position)?,
@@ -173,12 +173,12 @@ fn join(payload: &Field<'_>) -> Result<Join, Refusal> {
 }
 
 fn in_room(payload: &Field<'_>) -> Result<InRoom, Refusal> {
-    let object = Object::within(payload, ["room"])?;
+    let object = Object::within(payload, &["room"])?;
     Ok(InRoom { room: object.field("room").room()? })
 }
 
 fn publish(payload: &Field<'_>) -> Result<Publish, Refusal> {
-    let object = Object::within(payload, ["room", "text", "cid", "reply_to", "mentions"])?;
+    let object = Object::within(payload, &["room", "text", "cid", "reply_to", "mentions"])?;
     Ok(Publish {
         room: object.field("room").room()?,
         text: Arc::from(object.field("text").text()?),
@@ -189,7 +189,7 @@ fn publish(payload: &Field<'_>) -> Result<Publish, Refusal> {
 }
 
 fn private(payload: &Field<'_>) -> Result<Private, Refusal> {
-    let object = Object::within(payload, ["to", "text", "cid", "reply_to", "mentions"])?;
+    let object = Object::within(payload, &["to", "text", "cid", "reply_to", "mentions"])?;
     Ok(Private {
         to: object.field("to").user()?,
         text: Arc::from(object.field("text").text()?),
@@ -200,7 +200,7 @@ fn private(payload: &Field<'_>) -> Result<Private, Refusal> {
 }
 
 fn batch(payload: &Field<'_>) -> Result<Batch, Refusal> {
-    let object = Object::within(payload, ["room", "messages"])?;
+    let object = Object::within(payload, &["room", "messages"])?;
     Ok(Batch {
         room: object.field("room").room()?,
         messages: object.field("messages").list(BATCH_MESSAGES, "messages", draft)?,
@@ -208,7 +208,7 @@ fn batch(payload: &Field<'_>) -> Result<Batch, Refusal> {
 }
 
 fn draft(message: &Field<'_>) -> Result<Draft, Refusal> {
-    let object = Object::within(message, ["text", "cid", "reply_to", "mentions"])?;
+    let object = Object::within(message, &["text", "cid", "reply_to", "mentions"])?;
     Ok(Draft {
         text: Arc::from(object.field("text").text()?),
         cid: object.field("cid").optional(Field::compact)?,
@@ -218,7 +218,7 @@ fn draft(message: &Field<'_>) -> Result<Draft, Refusal> {
 }
 
 fn edit(payload: &Field<'_>) -> Result<Edit, Refusal> {
-    let object = Object::within(payload, ["room", "target", "text", "cid", "mentions"])?;
+    let object = Object::within(payload, &["room", "target", "text", "cid", "mentions"])?;
     Ok(Edit {
         room: object.field("room").room()?,
         target: object.field("target").seq()?,
@@ -229,7 +229,7 @@ fn edit(payload: &Field<'_>) -> Result<Edit, Refusal> {
 }
 
 fn delete(payload: &Field<'_>) -> Result<Delete, Refusal> {
-    let object = Object::within(payload, ["room", "target", "cid"])?;
+    let object = Object::within(payload, &["room", "target", "cid"])?;
     Ok(Delete {
         room: object.field("room").room()?,
         target: object.field("target").seq()?,
@@ -238,7 +238,7 @@ fn delete(payload: &Field<'_>) -> Result<Delete, Refusal> {
 }
 
 fn react(payload: &Field<'_>) -> Result<React, Refusal> {
-    let object = Object::within(payload, ["room", "target", "emoji", "active", "cid"])?;
+    let object = Object::within(payload, &["room", "target", "emoji", "active", "cid"])?;
     Ok(React {
         room: object.field("room").room()?,
         target: object.field("target").seq()?,
@@ -249,7 +249,7 @@ fn react(payload: &Field<'_>) -> Result<React, Refusal> {
 }
 
 fn pin(payload: &Field<'_>) -> Result<Pin, Refusal> {
-    let object = Object::within(payload, ["room", "target", "active", "cid"])?;
+    let object = Object::within(payload, &["room", "target", "active", "cid"])?;
     Ok(Pin {
         room: object.field("room").room()?,
         target: object.field("target").seq()?,
@@ -259,12 +259,12 @@ fn pin(payload: &Field<'_>) -> Result<Pin, Refusal> {
 }
 
 fn typing(payload: &Field<'_>) -> Result<Typing, Refusal> {
-    let object = Object::within(payload, ["room", "active"])?;
+    let object = Object::within(payload, &["room", "active"])?;
     Ok(Typing { room: object.field("room").room()?, active: object.field("active").flag()? })
 }
 
 fn presence(payload: &Field<'_>) -> Result<SetPresence, Refusal> {
-    let object = Object::within(payload, ["status", "text"])?;
+    let object = Object::within(payload, &["status", "text"])?;
     let status = match &*object.field("status").text()? {
         "online" => Availability::Online,
         "away" => Availability::Away,
@@ -274,7 +274,7 @@ fn presence(payload: &Field<'_>) -> Result<SetPresence, Refusal> {
 }
 
 fn history(payload: &Field<'_>) -> Result<HistoryQuery, Refusal> {
-    let object = Object::within(payload, ["room", "before", "after", "thread", "limit"])?;
+    let object = Object::within(payload, &["room", "before", "after", "thread", "limit"])?;
     Ok(HistoryQuery {
         room: object.field("room").room()?,
         before: object.field("before").optional(Field::seq)?,
@@ -285,17 +285,17 @@ fn history(payload: &Field<'_>) -> Result<HistoryQuery, Refusal> {
 }
 
 fn cursor(payload: &Field<'_>) -> Result<Cursor, Refusal> {
-    let object = Object::within(payload, ["room", "seq"])?;
+    let object = Object::within(payload, &["room", "seq"])?;
     Ok(Cursor { room: object.field("room").room()?, seq: object.field("seq").seq()? })
 }
 
 fn status(payload: &Field<'_>) -> Result<StatusQuery, Refusal> {
-    let object = Object::within(payload, ["room", "cid"])?;
+    let object = Object::within(payload, &["room", "cid"])?;
     Ok(StatusQuery { room: object.field("room").room()?, cid: object.field("cid").compact()? })
 }
 
 fn configure(payload: &Field<'_>) -> Result<Configure, Refusal> {
-    let object = Object::within(payload, ["room", "title", "topic", "private", "cid"])?;
+    let object = Object::within(payload, &["room", "title", "topic", "private", "cid"])?;
     let settings = Settings {
         title: object.field("title").optional(Field::compact)?,
         topic: object.field("topic").optional(Field::compact)?,
@@ -309,7 +309,7 @@ fn configure(payload: &Field<'_>) -> Result<Configure, Refusal> {
 }
 
 fn role(payload: &Field<'_>) -> Result<SetRole, Refusal> {
-    let object = Object::within(payload, ["room", "user", "role", "cid"])?;
+    let object = Object::within(payload, &["room", "user", "role", "cid"])?;
     let role = object.field("role").optional(|field| match &*field.text()? {
         "member" => Ok(Role::Member),
         "moderator" => Ok(Role::Moderator),
@@ -325,7 +325,7 @@ fn role(payload: &Field<'_>) -> Result<SetRole, Refusal> {
 }
 
 fn search(payload: &Field<'_>) -> Result<Search, Refusal> {
-    let object = Object::within(payload, ["query", "room", "before", "limit"])?;
+    let object = Object::within(payload, &["query", "room", "before", "limit"])?;
     Ok(Search {
         query: object.field("query").compact()?,
         room: object.field("room").optional(Field::room)?,

@@ -17,7 +17,7 @@ use crate::position::{Epoch, Position, Seq};
 /// The fields of one object, not yet read. Strings are borrowed from the input.
 #[derive(Debug)]
 pub(super) struct Object<'a, const N: usize> {
-    names: [&'static str; N],
+    names: &'static [&'static str; N],
     values: [Option<&'a RawValue>; N],
     /// The first field that is unknown or doubled.
     fault: Option<Refusal>,
@@ -28,14 +28,14 @@ impl<'a, const N: usize> Object<'a, N> {
     ///
     /// # Errors
     /// The text is not JSON or not an object.
-    pub(super) fn parse(text: &'a str, names: [&'static str; N]) -> Result<Self, serde_json::Error> {
+    pub(super) fn parse(text: &'a str, names: &'static [&'static str; N]) -> Result<Self, serde_json::Error> {
         let mut json = serde_json::Deserializer::from_str(text);
         let object = Self { names, values: [None; N], fault: None }.deserialize(&mut json)?;
         json.end().map(|()| object)
     }
 
     /// Splits the object in `field`, refusing it unless it has known fields only, each once.
-    pub(super) fn within(field: &Field<'a>, names: [&'static str; N]) -> Result<Self, Refusal> {
+    pub(super) fn within(field: &Field<'a>, names: &'static [&'static str; N]) -> Result<Self, Refusal> {
         let object = Self::parse(field.required()?.get(), names);
         let object = object.map_err(|_| bad_field(field.name, "must be an object"))?;
         object.fault.map_or(Ok(Self { fault: None, ..object }), Err)
@@ -53,7 +53,7 @@ impl<'a, const N: usize> Object<'a, N> {
     }
 
     fn blame(&mut self, key: &str) {
-        let hint = nearest(key, &self.names).map(|near| format!("; did you mean {near:?}?"));
+        let hint = nearest(key, self.names).map(|near| format!("; did you mean {near:?}?"));
         let hint = hint.unwrap_or_default();
         self.fault
             .get_or_insert_with(|| bad_field(quoted(key), format_args!("there is no such field here{hint}")));
@@ -181,7 +181,7 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn position(&self) -> Result<Position, Refusal> {
-        let object = Object::within(self, ["epoch", "seq"])?;
+        let object = Object::within(self, &["epoch", "seq"])?;
         let epoch = Epoch::parse(&object.field("epoch").text()?);
         let epoch = epoch.ok_or_else(|| bad_field("epoch", "must be 32 hexadecimal digits"))?;
         Ok(Position { epoch, seq: object.field("seq").seq()? })
