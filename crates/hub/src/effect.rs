@@ -23,7 +23,13 @@ pub enum Effect {
     /// the replay. That is the whole seam between history and live.
     Attach { to: ConnId, room: RoomName, answer: Box<Event>, request: Caller, replay: Replayed },
     /// Tells a connection that what it wanted stored was not.
-    Fail { to: ConnId, room: RoomName, request: Option<RequestId>, cid: Option<CompactString>, refusal: Refusal },
+    Fail {
+        to: ConnId,
+        room: RoomName,
+        request: Option<RequestId>,
+        cid: Option<CompactString>,
+        refusal: Refusal,
+    },
     /// Takes a connection off the room's list and tells it `left`, or why it could not enter.
     Detach { from: ConnId, room: RoomName, request: Caller, refusal: Option<Refusal> },
     /// Takes a connection off the room's list because its user may no longer be there.

@@ -9,6 +9,7 @@ use parlour_protocol::{Epoch, ErrorCode, RoomName, Seq, UserId};
 use crate::effect::{Effect, StoreRequest};
 use crate::input::{Caller, Input, Now, Opened};
 use crate::room::join::turn_away;
+use crate::room::publish::{fail, first_cid};
 use crate::room::ring::RING_EVENTS;
 use crate::room::{Glance, Room, Scene, store_refusal};
 use crate::rules::Rules;
@@ -51,10 +52,15 @@ impl Hub {
                 self.settle(name, out);
             }
             (Some(Slot::Opening(_)), Input::Opened(opened)) => self.open(now, name, opened, out),
-            // A departure is never refused: it would strand a member.
-            (Some(Slot::Opening(waiting)), input @ (Input::Detach { .. } | Input::Leave { .. })) => {
-                waiting.push(input)
-            }
+            // A departure is never refused: it would strand a member. Nor is news of the log, which
+            // the answer of the store may not contain yet.
+            (
+                Some(Slot::Opening(waiting)),
+                input @ (Input::Detach { .. }
+                | Input::Leave { .. }
+                | Input::Surveyed { .. }
+                | Input::Erased { .. }),
+            ) => waiting.push(input),
             (Some(Slot::Opening(waiting)), input) if waiting.len() < WAITING => waiting.push(input),
             (Some(Slot::Opening(_)), input) => refuse(name, input, ErrorCode::Overloaded, out),
             // Nobody is in a room that is not in memory, and it waits for no answer.
@@ -188,13 +194,11 @@ fn refuse(room: &RoomName, input: Input, code: ErrorCode, out: &mut Vec<Effect>)
     let refusal = store_refusal(code);
     let caller: Caller = match input {
         Input::Join { caller, .. } => return turn_away(room, caller, refusal, out),
-        Input::Publish { caller, mut entries } => {
-            let cid = entries.pop().and_then(|entry| entry.cid);
-            let Caller { conn: to, request, .. } = caller;
-            return out.push(Effect::Fail { to, room: room.clone(), request, cid, refusal });
+        Input::Publish { caller, entries } => {
+            return fail(room, caller, first_cid(&entries), refusal, out);
         }
-        Input::Create { caller, .. }
-        | Input::Members { caller }
+        Input::Create { caller, cid, .. } => return fail(room, caller, cid, refusal, out),
+        Input::Members { caller }
         | Input::Info { caller }
         | Input::More { caller }
         | Input::Status { caller, .. }

@@ -152,6 +152,9 @@ pub enum Refused {
     /// The message has as many different reactions, or the room as many pins, as may be.
     #[error("there are too many")]
     TooMany,
+    /// The room, or the message that is meant, does not match its checksum.
+    #[error("the room is damaged")]
+    Corrupt,
 }
 
 /// What a room's entries have made of it: settings, roles and pins.

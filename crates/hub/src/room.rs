@@ -5,9 +5,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use parlour_protocol::command::{Availability, SetPresence};
 use parlour_protocol::content::Content;
-use parlour_protocol::event::{
-    Event, Member, MemberList, Membership, PresenceNotice, Reply, TypingNotice,
-};
+use parlour_protocol::event::{Event, Member, MemberList, Membership, PresenceNotice, Reply, TypingNotice};
 use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId, limits};
 
 use crate::effect::Effect;
@@ -22,7 +20,7 @@ mod history;
 pub(crate) mod join;
 pub mod members;
 mod pages;
-mod publish;
+pub(crate) mod publish;
 mod receipts;
 pub mod ring;
 mod roles;
@@ -35,6 +33,7 @@ use members::{Change, Members};
 use pages::Pages;
 use receipts::Cursors;
 use ring::Ring;
+use survey::Reload;
 use typing::Typing;
 
 /// What a room needs to know of the world while it handles an input.
@@ -76,6 +75,9 @@ pub struct Room {
     /// Answers of the store that are still to come; the room stays in memory for them.
     awaited: u32,
     healing: Option<Healing>,
+    reload: Option<Reload>,
+    /// Owners whose leaving this role is being stored: they no longer count.
+    resigning: Vec<UserId>,
 }
 
 impl Room {
@@ -97,6 +99,8 @@ impl Room {
             typing: Typing::default(),
             awaited: 0,
             healing: None,
+            reload: None,
+            resigning: Vec::new(),
         };
         let log = opened.log.ok().flatten();
         room.load(log.unwrap_or_else(|| Snapshot::nothing(opened.new_epoch)));
@@ -115,6 +119,7 @@ impl Room {
             self.last_ts = record.ts;
             self.ring.push(Arc::new(kind::of(&self.name).event(&self.name, record)));
         }
+        self.cursors.clamp(self.position);
     }
 
     /// Handles one input.
@@ -136,13 +141,16 @@ impl Room {
             Input::Info { caller } => self.info(caller, out),
             Input::More { caller } => self.more(scene, caller, out),
             Input::Status { caller, cid } => self.status(caller, cid, out),
-            Input::Found { caller, cid, found } => self.found(caller, cid, found, out),
-            Input::Surveyed { ends } => self.surveyed(ends, out),
+            Input::Found { caller, cid, found } => {
+                self.awaited -= 1;
+                self.found(caller, cid, found, out);
+            }
+            Input::Surveyed { ends } => self.surveyed(scene, ends, out),
             Input::Erased { user, alias } => self.erased(&user, &alias, out),
             Input::Inbox { caller, read } => self.inbox(caller, read, out),
             Input::Appended { caller, draft, outcome } => self.appended(scene, caller, draft, outcome, out),
             Input::Fetched { ticket, records } => self.fetched(scene, ticket, records, out),
-            Input::Opened(opened) => self.reopened(opened, out),
+            Input::Opened(opened) => self.reopened(scene, opened, out),
         }
     }
 
@@ -156,6 +164,7 @@ impl Room {
         }
         self.pages.expire(scene.now.mono_ms);
         self.retry_heal(scene.now.mono_ms, out);
+        self.retry_reload(scene.now.mono_ms, out);
     }
 
     /// Returns when [`Room::tick`] has something to do next.
@@ -163,7 +172,8 @@ impl Room {
     pub fn next_deadline(&self) -> Option<u64> {
         let heal = self.healing.as_ref().and_then(Healing::next_deadline);
         let (members, typing) = (self.members.next_deadline(), self.typing.next_deadline());
-        [members, typing, heal, self.pages.next_deadline()].into_iter().flatten().min()
+        let reload = self.reload.as_ref().and_then(Reload::next_deadline);
+        [members, typing, heal, reload, self.pages.next_deadline()].into_iter().flatten().min()
     }
 
     /// Whether nobody needs the room in memory any more.
@@ -202,12 +212,18 @@ impl Room {
         if !self.durable {
             self.floor = Seq(self.position.0 - self.ring.len() as u64);
         }
+        self.tell_all(event, out);
+        if changes_access {
+            self.expel_strangers(scene, out);
+        }
+    }
+
+    /// Tells everybody whom the room concerns.
+    fn tell_all(&self, event: impl Into<Arc<Event>>, out: &mut Vec<Effect>) {
+        let event = event.into();
         match self.name.participants() {
             Some(users) => out.push(Effect::ToUsers { users, event }),
             None => self.broadcast(event, out),
-        }
-        if changes_access {
-            self.expel_strangers(scene, out);
         }
     }
 

@@ -54,9 +54,7 @@ impl Room {
 
     /// Empties the earlier edits of a message: its old texts are nowhere.
     fn supersede(&mut self, target: Seq, by: Seq) {
-        let is_older = |event: &Event| {
-            matches!(event, Event::Edited(change) if change.what.target == target && change.seq < by)
-        };
+        let is_older = |event: &Event| matches!(event, Event::Edited(change) if change.what.target == target && change.seq < by);
         for seq in self.ring.find(is_older) {
             self.ring.amend(seq, |event| {
                 if let Event::Edited(change) = event {
@@ -77,7 +75,7 @@ impl Room {
         if let Some(role) = self.state.roles.remove(user) {
             self.state.roles.insert(alias.clone(), role);
         }
-        self.broadcast(Arc::new(Event::Erased(Erased { room: self.name.clone(), user: user.clone() })), out);
+        self.tell_all(Event::Erased(Erased { room: self.name.clone(), user: user.clone() }), out);
     }
 }
 

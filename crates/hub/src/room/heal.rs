@@ -1,11 +1,11 @@
 //! Holes: an event came before those that precede it, and the store is asked for them.
 
+use parlour_protocol::event::Unrecovered;
 use parlour_protocol::{Seq, limits};
 
 use super::{Room, STORE_RETRY_MS, Scene};
 use crate::effect::{Effect, Ticket};
 use crate::log::{Record, Span};
-use crate::room::ring::Ring;
 
 /// A hole after the room's position.
 #[derive(Debug)]
@@ -39,11 +39,9 @@ impl Room {
             return;
         };
         let helped = !records.is_empty();
-        if let Some(first) = records.first().filter(|first| first.seq > self.position.next()) {
-            // The store has forgotten the rest: clients see the gap by the numbers.
-            self.position = Seq(first.seq.0 - 1);
-            self.floor = self.position;
-            self.ring = Ring::default();
+        if records.first().is_some_and(|first| first.seq > self.position.next()) {
+            // The store has forgotten the rest, and with it what it may have changed.
+            return self.reload(scene, Unrecovered::Expired, self.epoch, out);
         }
         records.into_iter().for_each(|record| self.deliver(scene, record, out));
         if upto <= self.position {

@@ -48,7 +48,7 @@ impl Room {
         query: &HistoryQuery,
         limit: u32,
     ) -> Result<(), Refusal> {
-        self.may_read(&caller.user)?;
+        self.may_read_log(&caller.user)?;
         if limit == 0 || limit > scene.rules.history {
             let rule = format!("limit is 1 to {}", scene.rules.history);
             return Err(Refusal::because(ErrorCode::InvalidLimit, rule));
@@ -83,13 +83,7 @@ impl Room {
         page
     }
 
-    fn answer_page(
-        &self,
-        caller: Caller,
-        query: &HistoryQuery,
-        events: Vec<Event>,
-        out: &mut Vec<Effect>,
-    ) {
+    fn answer_page(&self, caller: Caller, query: &HistoryQuery, events: Vec<Event>, out: &mut Vec<Effect>) {
         let limit = query.limit.unwrap_or(limits::HISTORY_DEFAULT) as usize;
         let first = events.first().and_then(Event::seq);
         let last = events.last().and_then(Event::seq);
@@ -120,6 +114,10 @@ impl Room {
         match (ticket, records) {
             (Ticket::Block(block), records) => self.block_read(scene, block, records, out),
             (Ticket::History { caller, query }, Ok(records)) => {
+                // The user may have lost the right to read meanwhile (P21), or the log its name.
+                if let Err(refusal) = self.may_read_log(&caller.user) {
+                    return refuse(&caller, refusal, out);
+                }
                 let delivered = records.into_iter().filter(|record| record.seq <= self.position);
                 let events = delivered.map(|record| kind::of(&self.name).event(&self.name, record)).collect();
                 self.answer_page(caller, &query, events, out);

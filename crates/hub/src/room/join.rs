@@ -6,15 +6,15 @@ use parlour_protocol::command::{Availability, SetPresence};
 use parlour_protocol::event::{Event, Joined, Left, ReplayPage, Unrecovered};
 use parlour_protocol::{ErrorCode, Position, Refusal, RoomName, Seq, limits};
 
-use super::members::Change;
+use super::members::{Change, Stage};
 use super::pages::BLOCK;
-use super::ring::text_bytes;
+use super::ring::weight;
 use super::{Room, Scene, answer, kind, refuse, store_refusal};
 use crate::effect::{Cause, Effect, Replay, Replayed, Ticket};
 use crate::input::{Caller, Ending};
 use crate::log::{Record, Span};
 
-/// Most bytes of text in one replay, but for the event that goes beyond.
+/// Most bytes in one replay, as [`weight`] counts them, but for the event that goes beyond.
 const REPLAY_BYTES: usize = 512 * 1024;
 
 impl Room {
@@ -58,7 +58,7 @@ impl Room {
     }
 
     fn may_join(&self, scene: Scene<'_>, caller: &Caller) -> Result<(), Refusal> {
-        self.may_read(&caller.user)?;
+        self.may_read_log(&caller.user)?;
         if self.members.count() >= scene.rules.members_per_room && !self.members.contains_user(&caller.user) {
             return Err(Refusal::because(ErrorCode::LimitExceeded, "the room is full"));
         }
@@ -77,11 +77,32 @@ impl Room {
 
     /// Goes on with what somebody missed, after they asked for it.
     pub(super) fn more(&mut self, scene: Scene<'_>, caller: Caller, out: &mut Vec<Effect>) {
-        let Some(after) = self.members.take_behind(&caller.user, caller.conn) else {
-            let page = ReplayPage { room: self.name.clone(), replayed: 0, behind: 0 };
-            return answer(caller, Event::Page(page), out);
+        let stage = self.members.stage(&caller.user, caller.conn);
+        let Some(Stage::Behind(after)) = stage else {
+            return self.nothing_more(caller, stage, out);
         };
+        if let Err(refusal) = self.may_read_log(&caller.user) {
+            return refuse(&caller, refusal, out);
+        }
+        if after > self.position {
+            let resync = self.resync(Unrecovered::Epoch);
+            return self.go_live(caller, resync, Vec::new(), out);
+        }
+        self.members.set_stage(&caller.user, caller.conn, Stage::Reading(after));
         self.replay(scene, Replay { caller, cause: Cause::More, after, events: Vec::new() }, out);
+    }
+
+    /// Answers somebody who is not waiting for more, or for whom it is being read already.
+    fn nothing_more(&self, caller: Caller, stage: Option<Stage>, out: &mut Vec<Effect>) {
+        let behind = match stage {
+            Some(Stage::Behind(after) | Stage::Reading(after)) => self.position.0.saturating_sub(after.0),
+            Some(Stage::Entering | Stage::Live) => 0,
+            None => {
+                let rule = "join the room before asking for more of it";
+                return refuse(&caller, Refusal::because(ErrorCode::Forbidden, rule), out);
+            }
+        };
+        answer(caller, Event::Page(ReplayPage { room: self.name.clone(), replayed: 0, behind }), out);
     }
 
     /// Tells the caller what it missed, as far as one answer goes, and lets it wait for what memory
@@ -90,10 +111,9 @@ impl Room {
     /// Only here does history meet live: a replay that ends at the room's position puts the
     /// connection on the list, and the effect is in order with later broadcasts.
     fn replay(&mut self, scene: Scene<'_>, mut replay: Replay, out: &mut Vec<Effect>) {
-        let mut bytes = replay.events.iter().map(|event| text_bytes(event)).sum::<usize>();
+        let mut bytes = replay.events.iter().map(|event| weight(event)).sum::<usize>();
         while replay.after < self.position {
-            let is_bounded = replay.cause != Cause::Join;
-            if is_bounded && (bytes >= REPLAY_BYTES || replay.events.len() as u64 >= limits::RESUME_EVENTS) {
+            if is_full(&replay, bytes) {
                 return self.tell_part(replay, out);
             }
             let position = self.position;
@@ -105,12 +125,12 @@ impl Room {
                 return self.read_block(replay, out);
             }
             for event in known {
-                let is_full = bytes >= REPLAY_BYTES || replay.events.len() as u64 >= limits::RESUME_EVENTS;
                 // What the room has not delivered yet comes live; replaying it would double it.
-                let Some(seq) = event.seq().filter(|seq| *seq <= position && !(is_bounded && is_full)) else {
+                let next = event.seq().filter(|seq| *seq <= position && !is_full(&replay, bytes));
+                let Some(seq) = next else {
                     break;
                 };
-                bytes += text_bytes(&event);
+                bytes += weight(&event);
                 replay.after = seq;
                 replay.events.push(event);
             }
@@ -131,6 +151,9 @@ impl Room {
         records: Result<Vec<Record>, ErrorCode>,
         out: &mut Vec<Effect>,
     ) {
+        if let Some(replays) = self.pages.take_void(block) {
+            return replays.into_iter().for_each(|replay| self.read_block(replay, out));
+        }
         let records = match records {
             Ok(records) => records,
             Err(code) => {
@@ -141,28 +164,46 @@ impl Room {
             }
         };
         let oldest = records.first().map_or(Seq(u64::MAX), |record| record.seq);
-        let events = records.into_iter().map(|record| Arc::new(kind::of(&self.name).event(&self.name, record)));
+        let newest = records.last().map_or(Seq(u64::MAX), |record| record.seq);
+        let events =
+            records.into_iter().map(|record| Arc::new(kind::of(&self.name).event(&self.name, record)));
         let waiting = self.pages.arrived(block, events.collect(), scene.now.mono_ms);
         for replay in waiting {
-            if !self.members.contains(&replay.caller.user, replay.caller.conn) {
-                // It left while the store was reading, and was taken off the list then; by now it may
-                // be on it again. The request still wants its answer.
-                answer(replay.caller, Event::Left(Left { room: self.name.clone() }), out);
-            } else if oldest > replay.after.next() {
-                self.expired(scene, replay, oldest, out);
-            } else {
-                self.replay(scene, replay, out);
+            let stage = self.members.stage(&replay.caller.user, replay.caller.conn);
+            match (stage, replay.cause) {
+                // It left while the store was reading, and was taken off the list then. The request
+                // still wants its answer.
+                (None, _) => answer(replay.caller, Event::Left(Left { room: self.name.clone() }), out),
+                // It left and came again, or joined once more: that answer counts.
+                (Some(Stage::Entering | Stage::Behind(_) | Stage::Live), Cause::More) => {
+                    self.nothing_more(replay.caller, stage, out);
+                }
+                _ if oldest > replay.after.next() => self.expired(scene, replay, oldest, out),
+                // Asking again would go on for ever; a survey will tell what has become of the log.
+                _ if newest < replay.after.next() => {
+                    self.turn_back(scene, replay, ErrorCode::Unavailable, out);
+                }
+                _ => self.replay(scene, replay, out),
             }
         }
         self.pages.expire(scene.now.mono_ms);
     }
 
     /// Not an empty history: the client must know that it has not seen the room (P14).
-    fn turn_back(&mut self, scene: Scene<'_>, replay: Replay, code: ErrorCode, out: &mut Vec<Effect>) {
+    pub(super) fn turn_back(
+        &mut self,
+        scene: Scene<'_>,
+        replay: Replay,
+        code: ErrorCode,
+        out: &mut Vec<Effect>,
+    ) {
+        if replay.cause != Cause::Join && !replay.events.is_empty() {
+            return self.tell_part(replay, out);
+        }
         let Replay { caller, cause, after, .. } = replay;
         let Caller { conn, user, .. } = caller.clone();
         if cause == Cause::More {
-            self.members.fall_behind(&user, conn, after);
+            self.members.set_stage(&user, conn, Stage::Behind(after));
             return refuse(&caller, store_refusal(code), out);
         }
         turn_away(&self.name, caller, store_refusal(code), out);
@@ -189,9 +230,7 @@ impl Room {
     /// Tells a part of what was missed; the connection asks for the rest when it is ready.
     fn tell_part(&mut self, replay: Replay, out: &mut Vec<Effect>) {
         let Replay { caller, cause, after, events } = replay;
-        if !self.members.fall_behind(&caller.user, caller.conn, after) {
-            return;
-        }
+        self.members.set_stage(&caller.user, caller.conn, Stage::Behind(after));
         let behind = self.position.0 - after.0;
         let answer = Box::new(self.replay_answer(cause, &events, behind));
         let (to, room, replay) = (caller.conn, self.name.clone(), Replayed { events, is_live: false });
@@ -229,10 +268,9 @@ impl Room {
     }
 
     fn go_live(&mut self, caller: Caller, answer: Event, events: Vec<Arc<Event>>, out: &mut Vec<Effect>) {
-        if self.members.attach(&caller.user, caller.conn) {
-            let (to, room, replay) = (caller.conn, self.name.clone(), Replayed { events, is_live: true });
-            out.push(Effect::Attach { to, room, answer: Box::new(answer), request: caller, replay });
-        }
+        self.members.set_stage(&caller.user, caller.conn, Stage::Live);
+        let (to, room, replay) = (caller.conn, self.name.clone(), Replayed { events, is_live: true });
+        out.push(Effect::Attach { to, room, answer: Box::new(answer), request: caller, replay });
     }
 
     fn joined(&self, replayed: u32, behind: u64, reason: Option<Unrecovered>) -> Joined {
@@ -248,7 +286,7 @@ impl Room {
             durable: self.durable,
             member_count: self.count_u32(),
             members: self.members.list_present(limits::MEMBERS_LISTED),
-            receipts: self.cursors.list(),
+            receipts: self.receipts(),
         }
     }
 }
@@ -259,11 +297,17 @@ pub(crate) fn turn_away(room: &RoomName, caller: Caller, refusal: Refusal, out: 
     out.push(Effect::Detach { from, room, request: caller, refusal: Some(refusal) });
 }
 
+/// Whether one answer holds no more.
+fn is_full(replay: &Replay, bytes: usize) -> bool {
+    let is_part = replay.cause != Cause::Join;
+    is_part && (bytes >= REPLAY_BYTES || replay.events.len() as u64 >= limits::RESUME_EVENTS)
+}
+
 /// Counts the newest events whose text fits into one replay.
 fn fitting_tail(events: &[Arc<Event>]) -> usize {
     let mut bytes = 0;
     let fits = |event: &&Arc<Event>| {
-        bytes += text_bytes(event);
+        bytes += weight(event);
         bytes <= REPLAY_BYTES
     };
     events.iter().rev().take_while(fits).count()

@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use compact_str::CompactString;
-use parlour_protocol::{Seq, UserId};
 use parlour_protocol::command::{Availability, SetPresence};
 use parlour_protocol::event::{Member, Status};
+use parlour_protocol::{Seq, UserId};
 
 use crate::effect::ShardSet;
 use crate::input::{ConnId, Ending};
@@ -39,10 +39,20 @@ struct Presence {
 struct Connection {
     id: ConnId,
     availability: Availability,
-    /// Whether it is on its shard's list and gets broadcasts.
-    attached: bool,
-    /// The last event that it was told, while it waits to ask for more.
-    behind: Option<Seq>,
+    stage: Stage,
+}
+
+/// How far a connection has come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The past is being read for it.
+    Entering,
+    /// It was told the past up to an event, and may ask for more.
+    Behind(Seq),
+    /// It was told the past up to an event, and the next part is being read for it.
+    Reading(Seq),
+    /// It is on its shard's list and gets broadcasts.
+    Live,
 }
 
 /// What a change of members means to the others.
@@ -74,7 +84,7 @@ impl Members {
     /// Whether a connection has joined.
     #[must_use]
     pub fn contains(&self, user: &UserId, conn: ConnId) -> bool {
-        self.present.get(user).is_some_and(|presence| presence.connection(conn).is_some())
+        self.stage(user, conn).is_some()
     }
 
     /// Whether a user is a member.
@@ -95,7 +105,7 @@ impl Members {
 
     /// Adds a connection.
     pub fn join(&mut self, user: &UserId, id: ConnId, says: SetPresence, wall_ms: i64) -> Change {
-        let connection = Connection { id, availability: says.status, attached: false, behind: None };
+        let connection = Connection { id, availability: says.status, stage: Stage::Entering };
         let Some(presence) = self.present.get_mut(user) else {
             self.lately.retain(|member| member.user != *user);
             self.present.insert(user.clone(), Presence::new(connection, says.text, wall_ms));
@@ -105,38 +115,47 @@ impl Members {
         if let Some(until) = presence.grace_until.take() {
             self.grace.remove(&(until, user.clone()));
         }
-        if presence.connection(id).is_none() {
-            presence.connections.push(connection);
+        match presence.connection_mut(id) {
+            // What it asked for before is void; but as long as it is on the list, it is there.
+            Some(known) if known.stage != Stage::Live => known.stage = Stage::Entering,
+            Some(_) => {}
+            None => presence.connections.push(connection),
         }
         presence.retell()
     }
 
-    /// Notes that a connection is on its shard's list from now on; false if it is not a member.
-    pub fn attach(&mut self, user: &UserId, conn: ConnId) -> bool {
+    /// Returns how far a connection has come in; `None` if it has not joined.
+    #[must_use]
+    pub fn stage(&self, user: &UserId, conn: ConnId) -> Option<Stage> {
+        Some(self.present.get(user)?.connection(conn)?.stage)
+    }
+
+    /// Notes how far a connection has come in; false if it has not joined.
+    pub fn set_stage(&mut self, user: &UserId, conn: ConnId, stage: Stage) -> bool {
         let connection = self.present.get_mut(user).and_then(|presence| presence.connection_mut(conn));
         let Some(connection) = connection else {
             return false;
         };
-        if !std::mem::replace(&mut connection.attached, true) {
-            let shard = usize::from(conn.shard);
-            self.per_shard.resize(self.per_shard.len().max(shard + 1), 0);
-            self.per_shard[shard] += 1;
-        }
+        let before = std::mem::replace(&mut connection.stage, stage);
+        self.count_live(conn, before, -1);
+        self.count_live(conn, stage, 1);
         true
     }
 
-    /// Notes that a connection was told the past only up to an event.
-    pub fn fall_behind(&mut self, user: &UserId, conn: ConnId, told: Seq) -> bool {
-        let connection = self.present.get_mut(user).and_then(|presence| presence.connection_mut(conn));
-        connection.is_some_and(|connection| {
-            connection.behind = Some(told);
-            true
-        })
+    fn count_live(&mut self, conn: ConnId, stage: Stage, change: i32) {
+        if stage == Stage::Live {
+            let shard = usize::from(conn.shard);
+            self.per_shard.resize(self.per_shard.len().max(shard + 1), 0);
+            self.per_shard[shard] = self.per_shard[shard].saturating_add_signed(change);
+        }
     }
 
-    /// Takes the last event that a connection was told, if it waits for more.
-    pub fn take_behind(&mut self, user: &UserId, conn: ConnId) -> Option<Seq> {
-        self.present.get_mut(user)?.connection_mut(conn)?.behind.take()
+    /// Puts everybody who is behind beyond every event: what they were told is no longer the past.
+    pub fn lose_places(&mut self) {
+        let connections = self.present.values_mut().flat_map(|presence| &mut presence.connections);
+        for connection in connections.filter(|connection| matches!(connection.stage, Stage::Behind(_))) {
+            connection.stage = Stage::Behind(Seq(u64::MAX));
+        }
     }
 
     /// Lists the users who are here, or waited for.
@@ -166,15 +185,14 @@ impl Members {
 
     /// Removes a connection. The last lost one of a user leaves a place until `grace_until_ms`.
     pub fn leave(&mut self, user: &UserId, conn: ConnId, ending: Ending, grace_until_ms: u64) -> Change {
+        self.set_stage(user, conn, Stage::Entering);
         let Some(presence) = self.present.get_mut(user) else {
             return Change::Nothing;
         };
         let Some(index) = presence.connections.iter().position(|connection| connection.id == conn) else {
             return Change::Nothing;
         };
-        if presence.connections.swap_remove(index).attached {
-            self.per_shard[usize::from(conn.shard)] -= 1;
-        }
+        presence.connections.swap_remove(index);
         match ending {
             _ if !presence.connections.is_empty() => presence.retell(),
             Ending::Lost => {

@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parlour_protocol::event::Event;
 use parlour_protocol::Seq;
+use parlour_protocol::event::Event;
 
+use super::ring::weight;
 use crate::effect::Replay;
 
 /// Events of one block, and so of one read.
 pub(super) const BLOCK: u64 = 128;
 /// Most blocks in memory.
 const MOST: usize = 8;
+/// Most bytes of a block that stays, as [`weight`] counts them.
+const KEEP_BYTES: usize = 1024 * 1024;
 /// How long a block stays that nobody asks for, in milliseconds.
 const KEEP_MS: u64 = 5_000;
 
@@ -22,11 +25,22 @@ pub(super) struct Pages {
     waiting: HashMap<u64, Waiting>,
 }
 
+/// Those who wait for a block that is being read.
 #[derive(Debug, Default)]
 struct Waiting {
     replays: Vec<Replay>,
-    /// Whether something in the block was changed while it was read.
-    is_stale: bool,
+    worth: Worth,
+}
+
+/// What a block is worth that was asked for before something happened to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Worth {
+    #[default]
+    Kept,
+    /// Something in it may have changed: only for those who wait for it, whom the change reaches too.
+    Once,
+    /// It may be of another lineage.
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -58,15 +72,23 @@ impl Pages {
     /// Adds a reader of the block after its place; returns where to read from, for the first one.
     pub(super) fn wait(&mut self, replay: Replay) -> Option<(u64, Seq)> {
         let block = block_of(replay.after.next());
-        let waiting = self.waiting.entry(block).or_default();
-        waiting.replays.push(replay);
-        (waiting.replays.len() == 1).then_some((block, Seq(block * BLOCK)))
+        let is_first = !self.waiting.contains_key(&block);
+        self.waiting.entry(block).or_default().replays.push(replay);
+        is_first.then_some((block, Seq(block * BLOCK)))
+    }
+
+    /// Takes those who wait for a block that was read, if it must be read again.
+    pub(super) fn take_void(&mut self, block: u64) -> Option<Vec<Replay>> {
+        let is_void = self.waiting.get(&block)?.worth == Worth::Nothing;
+        if is_void { Some(self.failed(block)) } else { None }
     }
 
     /// Keeps a block that was read, if it may be kept, and returns those who wait for it.
     pub(super) fn arrived(&mut self, block: u64, events: Vec<Arc<Event>>, now_ms: u64) -> Vec<Replay> {
-        let Waiting { replays, is_stale } = self.waiting.remove(&block).unwrap_or_default();
-        let until_ms = if is_stale { 0 } else { now_ms + KEEP_MS };
+        let Waiting { replays, worth } = self.waiting.remove(&block).unwrap_or_default();
+        let is_kept =
+            worth == Worth::Kept && events.iter().map(|event| weight(event)).sum::<usize>() <= KEEP_BYTES;
+        let until_ms = if is_kept { now_ms + KEEP_MS } else { 0 };
         while self.blocks.len() >= MOST
             && let Some(oldest) = self.blocks.iter().min_by_key(|(_, block)| block.until_ms)
         {
@@ -85,7 +107,15 @@ impl Pages {
     /// Forgets all blocks, because something in the log was changed.
     pub(super) fn forget(&mut self) {
         self.blocks.clear();
-        self.waiting.values_mut().for_each(|waiting| waiting.is_stale = true);
+        let kept = self.waiting.values_mut().filter(|waiting| waiting.worth == Worth::Kept);
+        kept.for_each(|waiting| waiting.worth = Worth::Once);
+    }
+
+    /// Forgets all blocks, because the log is another one, and returns all those who wait.
+    pub(super) fn interrupt(&mut self) -> Vec<Replay> {
+        self.blocks.clear();
+        self.waiting.values_mut().for_each(|waiting| waiting.worth = Worth::Nothing);
+        self.waiting.values_mut().flat_map(|waiting| std::mem::take(&mut waiting.replays)).collect()
     }
 
     pub(super) fn expire(&mut self, now_ms: u64) {

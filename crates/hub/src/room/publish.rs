@@ -2,8 +2,8 @@
 
 use compact_str::CompactString;
 use parlour_protocol::content::{Content, Details};
-use parlour_protocol::event::{Ack, Event, MessageStatus, Stored as StoredAt};
-use parlour_protocol::{ErrorCode, Refusal, Seq};
+use parlour_protocol::event::{Ack, Event, MessageStatus, Stored as StoredAt, Unrecovered};
+use parlour_protocol::{ErrorCode, Refusal, RoomName, Seq};
 
 use super::{Room, Scene, answer, store_refusal};
 use crate::effect::{Effect, StoreRequest};
@@ -20,8 +20,15 @@ impl Room {
     ) {
         let guard = match self.permit_all(&caller, &entries) {
             Ok(guard) => guard,
-            Err(refusal) => return self.fail(caller, first_cid(&entries), refusal, out),
+            Err(refusal) => return fail(&self.name, caller, first_cid(&entries), refusal, out),
         };
+        for entry in &entries {
+            if let Content::Role(change) = &entry.content
+                && self.resigns(change)
+            {
+                self.resigning.push(change.user.clone());
+            }
+        }
         self.members.touch(&caller.user, scene.now.wall_ms);
         if self.typing.stop(&caller.user) {
             self.tell_typing(scene, caller.user.clone(), false, out);
@@ -76,8 +83,12 @@ impl Room {
 
     /// Finds a message under the same cid, as far back as memory goes.
     fn earlier(&self, draft: &Draft, entry: &NewEntry) -> Result<Option<(Seq, i64)>, Refusal> {
-        let Content::Message(said) = &entry.content else {
-            return Err(Refusal::because(ErrorCode::Forbidden, "this room keeps nothing that could be changed"));
+        let said = match &entry.content {
+            Content::Message(said) if said.details.as_ref().is_none_or(|d| d.reply_to.is_none()) => said,
+            _ => {
+                let rule = "this room keeps nothing that could be answered or changed";
+                return Err(Refusal::because(ErrorCode::Forbidden, rule));
+            }
         };
         let found = entry.cid.as_ref().and_then(|_| {
             self.ring.newest_first().find_map(|event| match &**event {
@@ -101,8 +112,12 @@ impl Room {
         out: &mut Vec<Effect>,
     ) {
         self.awaited -= 1;
+        for entry in &draft.entries {
+            if let Content::Role(change) = &entry.content {
+                self.resigning.retain(|user| *user != change.user);
+            }
+        }
         self.acknowledge(scene, caller, draft, outcome, out);
-        self.tick(scene, out);
     }
 
     fn acknowledge(
@@ -115,22 +130,23 @@ impl Room {
     ) {
         let stored = match outcome {
             Ok(stored) => stored,
-            Err(refusal) => return self.fail(caller, first_cid(&draft.entries), refusal, out),
+            Err(refusal) => return fail(&self.name, caller, first_cid(&draft.entries), refusal, out),
         };
         let is_batch = draft.entries.len() > 1;
         let Some(first) = stored.entries.first().map(|place| place.seq) else {
             return;
         };
+        let newest = stored.entries.last().map_or(first, |place| place.seq);
         if stored.epoch != self.epoch {
-            self.rewound(stored.epoch, out);
-        } else if stored.dup {
-            // Also a duplicate may be news: the answer to the first attempt may have been lost.
-            let newest = stored.entries.last().map_or(first, |place| place.seq);
-            if newest > self.position {
-                self.heal(newest, out);
-            }
-        } else {
+            self.reload(scene, Unrecovered::Epoch, stored.epoch, out);
+        }
+        if let Some(reload) = &mut self.reload {
+            reload.note(stored.epoch, newest);
+        } else if !stored.dup {
             self.deliver_draft(scene, draft, &stored, out);
+        } else if newest > self.position {
+            // Also a duplicate may be news: the answer to the first attempt may have been lost.
+            self.heal(newest, out);
         }
         let Stored { epoch, ts, dup, entries } = stored;
         let count = is_batch.then(|| u32::try_from(entries.len()).unwrap_or(u32::MAX));
@@ -147,18 +163,6 @@ impl Room {
             let record = Record { seq: place.seq, sender: draft.sender.clone(), cid, ts: stored.ts, content };
             self.deliver(scene, record, out);
         }
-    }
-
-    /// Tells a connection that what it wanted stored was not.
-    pub(super) fn fail(
-        &self,
-        caller: Caller,
-        cid: Option<CompactString>,
-        refusal: Refusal,
-        out: &mut Vec<Effect>,
-    ) {
-        let Caller { conn: to, request, .. } = caller;
-        out.push(Effect::Fail { to, room: self.name.clone(), request, cid, refusal });
     }
 
     /// Asks where a cid of the caller is stored.
@@ -192,7 +196,20 @@ impl Room {
     }
 }
 
-fn first_cid(entries: &[NewEntry]) -> Option<CompactString> {
+/// Tells a connection that what it wanted stored was not.
+pub(crate) fn fail(
+    room: &RoomName,
+    caller: Caller,
+    cid: Option<CompactString>,
+    refusal: Refusal,
+    out: &mut Vec<Effect>,
+) {
+    let Caller { conn: to, request, .. } = caller;
+    out.push(Effect::Fail { to, room: room.clone(), request, cid, refusal });
+}
+
+/// Returns the cid that stands for all entries of a draft.
+pub(crate) fn first_cid(entries: &[NewEntry]) -> Option<CompactString> {
     entries.first().and_then(|entry| entry.cid.clone())
 }
 
@@ -200,7 +217,8 @@ fn first_cid(entries: &[NewEntry]) -> Option<CompactString> {
 fn placed(content: Content, place: &Place) -> Content {
     match content {
         Content::Message(mut said) if place.thread.is_some() => {
-            said.details = Some(Box::new(Details { thread: place.thread, ..*said.details.unwrap_or_default() }));
+            said.details =
+                Some(Box::new(Details { thread: place.thread, ..*said.details.unwrap_or_default() }));
             Content::Message(said)
         }
         Content::Reaction(mut reaction) => {

@@ -5,7 +5,6 @@
 //! client that comes back all that it missed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use parlour_protocol::event::{Ack, CursorNotice, Event, Receipt, Receipts};
 use parlour_protocol::{ErrorCode, Refusal, Seq, UserId, limits};
@@ -13,6 +12,9 @@ use parlour_protocol::{ErrorCode, Refusal, Seq, UserId, limits};
 use super::{Room, Scene, answer, refuse};
 use crate::effect::{Document, Effect, StoreRequest, cursor_key, read_cursor_key};
 use crate::input::{Caller, CursorKind};
+
+/// Most cursors in memory.
+const MOST: usize = 10_000;
 
 /// The cursors of a room's members.
 #[derive(Debug, Default)]
@@ -27,6 +29,11 @@ impl Cursors {
 
     /// Moves a cursor forward; `None` if it is there already.
     fn advance(&mut self, user: &UserId, seq: Seq, cursor: CursorKind) -> Option<Receipt> {
+        if self.0.len() >= MOST && !self.0.contains_key(user) {
+            // Who is furthest behind tells the others least.
+            let last = self.0.iter().min_by_key(|(_, cursors)| **cursors).map(|(user, _)| user.clone());
+            last.and_then(|user| self.0.remove(&user));
+        }
         let (read, delivered) = self.0.entry(user.clone()).or_default();
         let before = (*read, *delivered);
         if cursor == CursorKind::Read {
@@ -38,26 +45,19 @@ impl Cursors {
         moved.then(|| Receipt { user: user.clone(), read: *read, delivered: *delivered })
     }
 
+    /// Takes back what is beyond the newest event: the log may have been rewound.
+    pub(super) fn clamp(&mut self, head: Seq) {
+        for (read, delivered) in self.0.values_mut() {
+            (*read, *delivered) = ((*read).min(head), (*delivered).min(head));
+        }
+    }
+
     pub(super) fn forget(&mut self, user: &UserId) {
         self.0.remove(user);
     }
 
     pub(super) fn read_by(&self, user: &UserId) -> Option<Seq> {
         self.0.get(user).map(|(read, _)| *read)
-    }
-
-    pub(super) fn list(&self) -> Vec<Receipt> {
-        let receipts = self.0.iter().take(limits::MEMBERS_LISTED);
-        receipts
-            .map(|(user, (read, delivered))| Receipt { user: user.clone(), read: *read, delivered: *delivered })
-            .collect()
-    }
-
-    /// Counts those who have read, and those who have got, an event.
-    fn count(&self, seq: Seq) -> (u32, u32) {
-        self.0.values().fold((0, 0), |(read, delivered), (r, d)| {
-            (read + u32::from(*r >= seq), delivered + u32::from(*d >= seq))
-        })
     }
 }
 
@@ -92,18 +92,15 @@ impl Room {
         let (room, user, of) = (self.name.clone(), receipt.user.clone(), self.readers());
         let event = match cursor {
             CursorKind::Read => {
-                let (count, _) = self.cursors.count(receipt.read);
+                let (count, _) = self.count(receipt.read);
                 Event::Read(CursorNotice { room, user, seq: receipt.read, count, of })
             }
             CursorKind::Delivered => {
-                let (_, count) = self.cursors.count(receipt.delivered);
+                let (_, count) = self.count(receipt.delivered);
                 Event::Delivered(CursorNotice { room, user, seq: receipt.delivered, count, of })
             }
         };
-        match self.name.participants() {
-            Some(users) => out.push(Effect::ToUsers { users, event: Arc::new(event) }),
-            None => self.broadcast(Arc::new(event), out),
-        }
+        self.tell_all(event, out);
     }
 
     fn keep_receipt(&self, receipt: &Receipt, cursor: CursorKind, out: &mut Vec<Effect>) {
@@ -118,13 +115,34 @@ impl Room {
         out.push(Effect::Store { room: self.name.clone(), request: StoreRequest::Put { documents } });
     }
 
+    /// Lists how far those have got who may read here, at most as many as an answer names.
+    pub(super) fn receipts(&self) -> Vec<Receipt> {
+        let readers = self.cursors.0.iter().filter(|(user, _)| self.may_read(user).is_ok());
+        readers
+            .take(limits::MEMBERS_LISTED)
+            .map(|(user, (read, delivered))| Receipt {
+                user: user.clone(),
+                read: *read,
+                delivered: *delivered,
+            })
+            .collect()
+    }
+
+    /// Counts those who may read here and have read, or have got, an event.
+    fn count(&self, seq: Seq) -> (u32, u32) {
+        let readers = self.cursors.0.iter().filter(|(user, _)| self.may_read(user).is_ok());
+        readers.fold((0, 0), |(read, delivered), (_, (r, d))| {
+            (read + u32::from(*r >= seq), delivered + u32::from(*d >= seq))
+        })
+    }
+
     pub(super) fn tell_receipts(&self, caller: Caller, seq: Seq, out: &mut Vec<Effect>) {
         if !self.may_speak(&caller) {
             let refusal = Refusal::because(ErrorCode::Forbidden, "join the room before asking who reads");
             return refuse(&caller, refusal, out);
         }
-        let (read, delivered) = self.cursors.count(seq);
-        let (room, of, receipts) = (self.name.clone(), self.readers(), self.cursors.list());
+        let (read, delivered) = self.count(seq);
+        let (room, of, receipts) = (self.name.clone(), self.readers(), self.receipts());
         answer(caller, Event::Receipts(Receipts { room, seq, read, delivered, of, receipts }), out);
     }
 
@@ -145,7 +163,8 @@ impl Room {
     /// Puts a new private conversation into the inbox of both.
     pub(super) fn begin_inbox(&self, out: &mut Vec<Effect>) {
         if let Some((a, b)) = self.name.participants() {
-            let documents = [a, b].iter().map(|user| inbox_cursor(user, self.name.as_str(), Seq(0))).collect();
+            let documents =
+                [a, b].iter().map(|user| inbox_cursor(user, self.name.as_str(), Seq(0))).collect();
             out.push(Effect::Store { room: self.name.clone(), request: StoreRequest::Put { documents } });
         }
     }

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parlour_protocol::Seq;
 use parlour_protocol::event::Event;
+use parlour_protocol::{Seq, UserId};
 
 /// Most events kept.
 pub const RING_EVENTS: usize = 256;
-/// Most bytes of text kept.
+/// Most bytes kept, as [`weight`] counts them.
 const RING_BYTES: usize = 256 * 1024;
 
 /// A gap-free tail of the log that ends at the room's position.
@@ -21,11 +21,11 @@ pub struct Ring {
 impl Ring {
     /// Adds the event that follows the newest one.
     pub fn push(&mut self, event: Arc<Event>) {
-        self.bytes += text_bytes(&event);
+        self.bytes += weight(&event);
         self.events.push_back(event);
         while self.events.len() > RING_EVENTS || self.bytes > RING_BYTES && self.events.len() > 1 {
             if let Some(oldest) = self.events.pop_front() {
-                self.bytes -= text_bytes(&oldest);
+                self.bytes -= weight(&oldest);
             }
         }
     }
@@ -33,7 +33,7 @@ impl Ring {
     /// Forgets the events up to and including `floor`.
     pub fn forget(&mut self, floor: Seq) {
         while let Some(oldest) = self.events.pop_front_if(|event| event.seq() <= Some(floor)) {
-            self.bytes -= text_bytes(&oldest);
+            self.bytes -= weight(&oldest);
         }
     }
 
@@ -42,9 +42,9 @@ impl Ring {
         let first = self.events.front().and_then(|event| event.seq());
         let index = first.and_then(|first| usize::try_from(seq.0.checked_sub(first.0)?).ok());
         if let Some(event) = index.and_then(|index| self.events.get_mut(index)) {
-            self.bytes -= text_bytes(event);
+            self.bytes -= weight(event);
             change(Arc::make_mut(event));
-            self.bytes += text_bytes(event);
+            self.bytes += weight(event);
         }
     }
 
@@ -79,13 +79,24 @@ impl Ring {
     }
 }
 
-/// Size of an event's text in bytes, the part of it that varies.
+/// Size of the parts of an entry that vary, in bytes.
 #[must_use]
-pub fn text_bytes(event: &Event) -> usize {
-    match event {
-        Event::Message(message) => message.text.len(),
-        Event::Private(message) => message.text.len(),
-        Event::Edited(change) => change.what.text.as_ref().map_or(0, |text| text.len()),
-        _ => 0,
-    }
+pub fn weight(event: &Event) -> usize {
+    let (text, details) = match event {
+        Event::Message(message) => (&message.text, &message.details),
+        Event::Private(message) => (&message.text, &message.details),
+        Event::Edited(change) => {
+            return change.what.text.as_ref().map_or(0, |text| text.len()) + names(&change.what.mentions);
+        }
+        _ => return 0,
+    };
+    let Some(details) = details else {
+        return text.len();
+    };
+    let tallies = details.reactions.iter().map(|tally| tally.emoji.len() + names(&tally.users));
+    text.len() + names(&details.mentions) + tallies.sum::<usize>()
+}
+
+fn names(users: &[UserId]) -> usize {
+    users.iter().map(|user| user.as_str().len()).sum()
 }

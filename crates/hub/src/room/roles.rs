@@ -7,7 +7,8 @@ use parlour_protocol::content::{Content, Role, RoleChange, Settings};
 use parlour_protocol::event::{Event, RoleHolder, RoomInfo};
 use parlour_protocol::{ErrorCode, Refusal, UserId, limits};
 
-use super::{Room, Scene, answer, refuse};
+use super::publish::fail;
+use super::{Room, Scene, answer, refuse, store_refusal};
 use crate::effect::Effect;
 use crate::input::{Caller, Ending};
 use crate::log::{Guard, NewEntry, RoomState};
@@ -21,6 +22,15 @@ impl Room {
         };
         // The same answer as for what does not exist: a stranger does not learn that it does.
         if is_stranger { Err(ErrorCode::NotFound.into()) } else { Ok(()) }
+    }
+
+    /// Whether a user may read in the room now.
+    pub(super) fn may_read_log(&self, user: &UserId) -> Result<(), Refusal> {
+        self.may_read(user)?;
+        match self.reload {
+            Some(_) => Err(store_refusal(ErrorCode::Unavailable)),
+            None => Ok(()),
+        }
     }
 
     /// Decides about all entries of a draft, and what the commit has still to check.
@@ -57,8 +67,9 @@ impl Room {
 
     fn permit_role(&self, user: &UserId, role: Option<Role>, change: &RoleChange) -> Result<(), Refusal> {
         let had = self.state.roles.get(&change.user).copied();
-        let owners = self.state.roles.values().filter(|role| **role == Role::Owner).count();
-        if had == Some(Role::Owner) && change.role != Some(Role::Owner) && owners == 1 {
+        let stays = |user: &UserId| *user != change.user && !self.resigning.contains(user);
+        let mut owners = self.state.roles.iter().filter(|(_, role)| **role == Role::Owner);
+        if self.resigns(change) && !owners.any(|(user, _)| stays(user)) {
             return Err(forbidden("a room keeps its last owner: make somebody else an owner first"));
         }
         if had.is_none() && change.role.is_some() && self.state.roles.len() >= MOST_ROLES {
@@ -72,6 +83,12 @@ impl Room {
             Some(_) if own => Ok(()),
             _ => Err(forbidden("owners give roles; moderators only let members in and out")),
         }
+    }
+
+    /// Whether a change would leave the room with one owner less.
+    pub(super) fn resigns(&self, change: &RoleChange) -> bool {
+        let had = self.state.roles.get(&change.user);
+        had == Some(&Role::Owner) && change.role != Some(Role::Owner)
     }
 
     fn has_owner(&self) -> bool {
@@ -89,7 +106,7 @@ impl Room {
     ) {
         if !self.durable || self.name.is_private() {
             let refusal = forbidden("this room keeps nothing, so it has no owner");
-            return self.fail(caller, cid, refusal, out);
+            return fail(&self.name, caller, cid, refusal, out);
         }
         let owner = RoleChange { user: caller.user.clone(), role: Some(Role::Owner) };
         let entries = vec![
@@ -110,7 +127,8 @@ impl Room {
 
     /// Lets go those who may no longer read, before anything later reaches them (P21).
     pub(super) fn expel_strangers(&mut self, scene: Scene<'_>, out: &mut Vec<Effect>) {
-        if !self.state.is_private() {
+        // In the middle of `create` the room is private and nobody has a role.
+        if !self.state.is_private() || !self.has_owner() {
             return;
         }
         let strangers = self.members.users().filter(|user| !self.state.roles.contains_key(*user));

@@ -143,6 +143,10 @@ impl Shard {
         if let Some(local) = self.fanout.find(room) {
             self.settle(local);
         }
+        if !replay.is_live {
+            // It joined again, from so far back that live events have to wait.
+            self.take_off_list(slot, room);
+        }
         let connection = &mut self.connections[slot as usize];
         let found = connection.rooms.iter().position(|membership| membership.room == *room);
         let index = found.unwrap_or_else(|| {
