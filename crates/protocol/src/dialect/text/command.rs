@@ -178,3 +178,16 @@ fn word(text: &str) -> Result<(String, &str), Refusal> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::COMMANDS;
+
+    #[test]
+    fn help_explains_every_command_but_itself() {
+        for command in COMMANDS.into_iter().filter(|command| *command != "/help") {
+            let is_explained = super::super::HELP.split([' ', ',', ';']).any(|word| word == command);
+            assert!(is_explained, "{command}");
+        }
+    }
+}
