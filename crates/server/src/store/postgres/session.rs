@@ -85,11 +85,12 @@ impl Session {
 /// Sets up a session and refuses one whose commits could be lost (P5).
 async fn prepare(client: &Client, purpose: Purpose) -> Result<(), OpenError> {
     let (statement_ms, lock_ms) = purpose.limits_ms();
-    // All of our queries are look-ups by an index; plans must not depend on whether statistics have
-    // been gathered. Compiling them costs more than they do.
+    // All of our queries are look-ups by an index: plans must not depend on whether statistics have
+    // been gathered, and to make or to compile them anew would cost more than they do.
     let settings = format!(
         "SET search_path = parlour; SET statement_timeout = {statement_ms}; SET lock_timeout = {lock_ms}; \
          SET idle_in_transaction_session_timeout = 2000; SET enable_seqscan = off; SET jit = off; \
+         SET plan_cache_mode = force_generic_plan; \
          SET client_min_messages = warning; SET timezone = 'UTC'"
     );
     client.batch_execute(&settings).await?;

@@ -1,5 +1,7 @@
 -- Appending: one call is one transaction over many rooms.
 --
+-- What is called for every batch is in PL/pgSQL, which keeps its plans; only what is inlined is not.
+--
 -- Outcomes: 0 stored, 1 stored before, 2 conflict, 3 no target, 4 not the author, 5 exists, 6 too many.
 
 -- Returns the checksum of a row. The lengths go first: otherwise bytes could move from one field to
@@ -24,12 +26,13 @@ CREATE FUNCTION checksum_of(r room, m message) RETURNS bytea LANGUAGE sql STABLE
 $$;
 
 -- Writes a row that has changed. Its key and its kind never do.
-CREATE PROCEDURE save(r room, m message) LANGUAGE sql AS $$
+CREATE PROCEDURE save(r room, m message) LANGUAGE plpgsql AS $$
+BEGIN
     UPDATE message SET sender = m.sender, cid = m.cid, body = m.body, mentions = m.mentions,
         words = m.words, edited = m.edited, deleted = m.deleted, digest = m.digest,
         checksum = checksum_of(r, m)
-    WHERE room_id = m.room_id AND seq = m.seq
-$$;
+    WHERE room_id = m.room_id AND seq = m.seq;
+END $$;
 
 -- Takes what an edit or a reaction says out of it; the entry stays.
 CREATE PROCEDURE empty_entry(r room, entry bigint) LANGUAGE plpgsql AS $$
@@ -211,7 +214,8 @@ END $$;
 CREATE PROCEDURE store_plain(
     rooms room[], plain boolean[], d_room integer[], d_sender text[], d_ts bigint[],
     e_draft integer[], e_cid text[], e_body text[], e_mentions text[], e_digest bytea[], e_words text[]
-) LANGUAGE sql AS $$
+) LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO message (room_id, seq, ts, sender, cid, kind, body, mentions, digest, words, checksum)
     SELECT n.id, n.seq, n.ts, n.sender, n.cid, 0::smallint, n.body, n.mentions, n.digest,
         array_to_tsvector(string_to_array(n.words, ' ')),
@@ -229,5 +233,5 @@ CREATE PROCEDURE store_plain(
             ON r.place = d.room
         WHERE r.is_plain
         WINDOW earlier AS (PARTITION BY d.room ORDER BY e.place)
-    ) AS n
-$$;
+    ) AS n;
+END $$;

@@ -37,7 +37,8 @@ END $$;
 
 -- Writes the ends of the rooms, and takes away those in which nothing was stored after all.
 CREATE PROCEDURE save_rooms(rooms room[], plain boolean[], added integer[], latest bigint[])
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
     UPDATE room SET
         head = n.head + CASE WHEN n.is_plain THEN n.added ELSE 0 END,
         last_ts = CASE WHEN n.is_plain THEN greatest(n.last_ts, n.latest) ELSE n.last_ts END
@@ -46,29 +47,39 @@ LANGUAGE sql AS $$
     ) AS n
     WHERE room.id = n.id AND (n.is_plain OR n.head > room.head);
     DELETE FROM room WHERE id = ANY (SELECT n.id FROM unnest(rooms) AS n WHERE n.head = 0) AND head = 0;
-$$;
+END $$;
 
 -- Stores one draft and returns what to answer: one place per entry, or one that says why not.
 CREATE FUNCTION store_draft(r room, guard smallint, entries message[], extras text[])
 RETURNS placed[] LANGUAGE plpgsql AS $$
 DECLARE
     o record;
-    originals placed[] := '{}';
     refused smallint;
+    given integer := 0;
+    known integer := 0;
+    -- Of the first original: its number, less its place in the draft, and its time.
+    base bigint;
+    first_ts bigint;
     is_same boolean := true;
 BEGIN
     FOR n IN 1 .. cardinality(entries) LOOP
         CONTINUE WHEN entries[n].cid IS NULL;
+        given := given + 1;
         SELECT * INTO o FROM original(r.id, entries[n].sender, entries[n].cid);
         CONTINUE WHEN NOT FOUND;
-        is_same := is_same AND o.digest IS NOT DISTINCT FROM entries[n].digest;
-        originals := originals || ROW(1, o.seq, o.ts, o.thread, o.count)::placed;
+        known := known + 1;
+        base := coalesce(base, o.seq - n);
+        first_ts := coalesce(first_ts, o.ts);
+        is_same := is_same AND o.seq = base + n AND o.digest IS NOT DISTINCT FROM entries[n].digest;
     END LOOP;
-    IF guard <> 3 AND is_same AND cardinality(originals) = cardinality(entries) THEN
-        RETURN originals;
+    IF guard <> 3 AND known > 0 AND known = given AND is_same THEN
+        -- Entries without a cid were stored together with the others.
+        RETURN (SELECT array_agg(ROW(1, base + n, first_ts, m.thread, coalesce(m.count, 0))::placed ORDER BY n)
+            FROM generate_subscripts(entries, 1) AS n
+            LEFT JOIN message m ON m.room_id = r.id AND m.seq = base + n);
     END IF;
     refused := CASE
-        WHEN guard = 3 OR cardinality(originals) > 0 THEN 2
+        WHEN guard = 3 OR known > 0 THEN 2
         WHEN guard = 2 AND r.head > 0 THEN 5
     END;
     IF refused IS NOT NULL THEN

@@ -13,7 +13,8 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    upto := greatest(r.floor, r.head - records, least(after, r.head));
+    -- What is not limited is NULL, which `greatest` passes over.
+    upto := greatest(r.floor, r.head - records, CASE WHEN after < r.head THEN after WHEN after >= r.head THEN r.head END);
     IF since IS NOT NULL THEN
         SELECT coalesce(min(m.seq) - 1, r.head) INTO upto FROM (
             SELECT seq FROM message WHERE room_id = r.id AND seq > upto AND ts >= since
