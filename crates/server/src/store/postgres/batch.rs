@@ -9,6 +9,7 @@ use parlour_protocol::{Epoch, Seq};
 use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 
+use super::super::digest::digest;
 use super::content::{Columns, seq};
 use super::escape::escape;
 use super::fault::Fault;
@@ -56,7 +57,7 @@ struct Entries<'a> {
     body: Vec<Option<Cow<'a, str>>>,
     mentions: Vec<Option<String>>,
     active: Vec<Option<bool>>,
-    digest: Vec<Vec<u8>>,
+    digest: Vec<i64>,
     extra: Vec<Option<String>>,
 }
 
@@ -90,7 +91,7 @@ impl<'a> Batch<'a> {
             let key = entry.cid.as_deref().map(|cid| (draft.room.as_str(), draft.sender.as_str(), cid));
             let is_repeated = key.is_some_and(|key| !cids.insert(key));
             self.rooms.plain[room] &= columns.is_plain() && !is_repeated;
-            self.entries.push(place, entry.cid.as_deref(), columns);
+            self.entries.push(place, entry.cid.as_deref(), digest(&entry.content), columns);
         }
     }
 
@@ -154,10 +155,10 @@ impl<'a> Rooms<'a> {
 }
 
 impl<'a> Entries<'a> {
-    fn push(&mut self, draft: usize, cid: Option<&'a str>, columns: Columns<'a>) {
+    fn push(&mut self, draft: usize, cid: Option<&'a str>, digest: i64, columns: Columns<'a>) {
         self.draft.push(int(draft));
         self.cid.push(cid.map(escape));
-        self.digest.push(columns.digest());
+        self.digest.push(digest);
         self.kind.push(columns.kind);
         self.target.push(columns.target);
         self.body.push(columns.body);
@@ -279,6 +280,7 @@ impl Outcome {
             4 => Refused::NotAuthor,
             5 => Refused::Exists,
             6 => Refused::TooMany,
+            7 => Refused::Corrupt,
             _ => return Err(Fault::Corrupt),
         };
         Ok(Err(refused))

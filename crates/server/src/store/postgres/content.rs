@@ -1,7 +1,6 @@
 //! Entries as columns, and columns as entries.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use parlour_hub::log::{Record, RoomState};
 use parlour_protocol::content::{
@@ -12,13 +11,16 @@ use sha2::{Digest as _, Sha256};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::super::words::distinct;
 use super::escape::{SEPARATOR, escape, unescape};
 use super::fault::Fault;
-use super::search;
 
 /// The columns of a record, in the order that [`record`] expects.
 pub(super) const COLUMNS: &str = "m.seq, m.ts, m.sender, m.cid, m.kind, m.target, m.thread, m.body, \
      m.mentions, m.active, m.count, m.edited, m.deleted, m.digest, m.checksum";
+
+/// Most bytes of the different words of a text: 64 KiB of text never have more.
+const WORDS_BYTES: usize = 256 * 1024;
 
 /// The columns of an entry that follow from what it says.
 #[derive(Debug, Default)]
@@ -71,7 +73,7 @@ impl<'a> Columns<'a> {
     }
 
     fn saying(kind: i16, text: &'a str) -> Self {
-        Self { kind, body: Some(escape(text)), extra: Some(search::index(text)), ..Self::default() }
+        Self { kind, body: Some(escape(text)), extra: Some(words(text)), ..Self::default() }
     }
 
     fn changing(kind: i16, content: &impl serde::Serialize, changes: Vec<(String, Option<String>)>) -> Self {
@@ -88,16 +90,21 @@ impl<'a> Columns<'a> {
     pub(super) fn is_plain(&self) -> bool {
         self.kind == 0 && self.target.is_none()
     }
+}
 
-    /// Returns what decides whether two entries with the same cid are the same.
-    pub(super) fn digest(&self) -> Vec<u8> {
-        let mut digest = Sha256::new();
-        let mentions = self.mentions.as_deref().unwrap_or_default();
-        digest.update(format!("{} {:?} {:?} {} ", self.kind, self.target, self.active, mentions.len()));
-        digest.update(mentions);
-        digest.update(self.body.as_deref().unwrap_or_default());
-        digest.finalize()[..8].to_vec()
+/// Returns the words by which a text is found, separated by spaces.
+fn words(text: &str) -> String {
+    let mut words = String::new();
+    for word in distinct(text) {
+        // A text search vector holds at most a megabyte.
+        if words.len() + word.len() > WORDS_BYTES {
+            break;
+        }
+        words.push_str(&word);
+        words.push(' ');
     }
+    words.truncate(words.trim_end().len());
+    words
 }
 
 /// Returns a number as PostgreSQL holds it; none of ours exceeds that.
@@ -207,7 +214,7 @@ struct Stored<'a> {
     count: Option<i32>,
     edited: Option<i64>,
     deleted: Option<i64>,
-    digest: Option<&'a [u8]>,
+    digest: Option<i64>,
     checksum: &'a [u8],
 }
 
@@ -238,11 +245,6 @@ impl<'a> Stored<'a> {
             value.map_or_else(String::new, |value| value.to_string())
         }
         let active = self.active.map(|active| if active { 't' } else { 'f' });
-        let digest = self.digest.unwrap_or_default().iter().fold(String::new(), |mut hex, byte| {
-            // Writing to a String does not fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
         let length = |text: Option<&str>| shown(text.map(str::len));
         let head = [
             room.epoch.to_string(),
@@ -256,7 +258,7 @@ impl<'a> Stored<'a> {
             shown(self.count),
             shown(self.edited),
             shown(self.deleted),
-            digest,
+            shown(self.digest),
             self.sender.len().to_string(),
             length(self.cid),
             length(self.mentions),

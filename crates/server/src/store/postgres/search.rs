@@ -1,83 +1,22 @@
-//! Searching: which words a text has, and where they stand in it.
+//! Searching.
 //!
 //! PostgreSQL's own parsers depend on the locale of the database and take `example.com` for one word,
-//! so words are found here, the same everywhere, and the database only looks them up.
+//! so words are found by us, the same in every store, and the database only looks them up.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use compact_str::CompactString;
+use parlour_protocol::content::{Content, Text};
 use parlour_protocol::event::Hit;
 use parlour_protocol::{RoomName, UserId};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::super::words::{distinct, snippet};
 use super::super::{Hits, Query};
 use super::content::{self, COLUMNS, RoomKey};
 use super::fault::Fault;
 use super::session::Session;
-use parlour_protocol::content::{Content, Text};
-
-/// Longest part of a word that counts, in characters.
-const WORD_CHARS: usize = 64;
-/// Most different words of a text that are found: a message of 64 KiB has some 10,000.
-const WORDS: usize = 16_384;
-/// Longest snippet, in characters.
-const SNIPPET_CHARS: usize = 200;
-/// Characters of a snippet before the first hit.
-const BEFORE_CHARS: usize = 40;
-/// Around each hit in a snippet.
-const MARKS: [char; 2] = ['\u{e000}', '\u{e001}'];
-
-/// Returns the words of a text with their places.
-fn words(text: &str) -> impl Iterator<Item = (Range<usize>, String)> {
-    let runs = text.split(|c: char| !c.is_alphanumeric()).filter(|run| !run.is_empty());
-    runs.map(move |run| {
-        let start = run.as_ptr().addr() - text.as_ptr().addr();
-        let word = run.chars().flat_map(char::to_lowercase).take(WORD_CHARS).collect();
-        (start..start + run.len(), word)
-    })
-}
-
-/// Returns the different words of a text, separated by spaces.
-pub(super) fn index(text: &str) -> String {
-    let mut distinct = BTreeSet::new();
-    for (_, word) in words(text) {
-        if distinct.len() == WORDS {
-            break;
-        }
-        distinct.insert(word);
-    }
-    distinct.into_iter().collect::<Vec<_>>().join(" ")
-}
-
-/// Returns the part of a text around the first of the words, in which all of them are marked.
-fn snippet(text: &str, wanted: &BTreeSet<String>) -> CompactString {
-    let hits: Vec<_> =
-        words(text).filter(|(_, word)| wanted.contains(word)).map(|(place, _)| place).collect();
-    let first = hits.first().map_or(0, |place| place.start);
-    let back = text[..first].char_indices().rev().take(BEFORE_CHARS).last();
-    let start = back.map_or(first, |(index, _)| index);
-    let mut snippet = CompactString::default();
-    let mut left = SNIPPET_CHARS;
-    let mut at = start;
-    for place in hits {
-        // A hit is shown whole with its marks, or the snippet ends before it.
-        let between = text[at..place.start].chars().count();
-        let within = text[place.clone()].chars().count();
-        if between + within + MARKS.len() > left {
-            break;
-        }
-        left -= between + within + MARKS.len();
-        snippet.push_str(&text[at..place.start]);
-        snippet.push(MARKS[0]);
-        snippet.push_str(&text[place.clone()]);
-        snippet.push(MARKS[1]);
-        at = place.end;
-    }
-    snippet.extend(text[at..].chars().take_while(|c| !MARKS.contains(c)).take(left));
-    snippet
-}
 
 /// Rooms that a user may not read are left out; so is all that is no longer shown.
 const VISIBLE: &str = "m.seq > r.floor AND CASE WHEN starts_with(r.name, '@') \
@@ -87,7 +26,7 @@ const VISIBLE: &str = "m.seq > r.floor AND CASE WHEN starts_with(r.name, '@') \
 
 /// Looks for messages, newest first.
 pub(super) async fn find(session: &Session, query: &Query) -> Result<Hits, Fault> {
-    let wanted: BTreeSet<_> = words(&query.words).map(|(_, word)| word).collect();
+    let wanted = distinct(&query.words);
     let cursor = query.before.as_deref().map(Cursor::parse);
     let (false, Some(cursor)) = (wanted.is_empty(), cursor.unwrap_or(Some(Cursor::NEWEST))) else {
         return Ok(Hits::default());
@@ -102,7 +41,8 @@ pub(super) async fn find(session: &Session, query: &Query) -> Result<Hits, Fault
          ORDER BY m.ts DESC, m.room_id DESC, m.seq DESC LIMIT $8"
     );
     let statement = session.prepared(&sql).await?;
-    let limit = i64::from(query.limit);
+    // One more tells whether there is another page.
+    let limit = i64::from(query.limit) + 1;
     let rows = session
         .client
         .query(
@@ -119,9 +59,9 @@ pub(super) async fn find(session: &Session, query: &Query) -> Result<Hits, Fault
             ],
         )
         .await?;
-    let hits = rows.iter().map(|row| hit(row, &wanted)).collect::<Result<Vec<_>, _>>()?;
-    let is_full = hits.len() == query.limit as usize;
-    let next = rows.last().filter(|_| is_full).map(Cursor::of).transpose()?;
+    let shown = &rows[..rows.len().min(query.limit as usize)];
+    let hits = shown.iter().map(|row| hit(row, &wanted)).collect::<Result<Vec<_>, _>>()?;
+    let next = shown.last().filter(|_| shown.len() < rows.len()).map(Cursor::of).transpose()?;
     Ok(Hits { hits, next: next.map(|cursor| cursor.show()) })
 }
 
@@ -176,28 +116,6 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn marked(text: &str, wanted: &str) -> String {
-        let wanted = words(wanted).map(|(_, word)| word).collect();
-        snippet(text, &wanted).replace(MARKS[0], "[").replace(MARKS[1], "]")
-    }
-
-    #[test]
-    fn words_are_runs_of_letters_and_digits_in_lower_case() {
-        assert_eq!(index("Große ÉTÉ, große x-1 example.com 日本!"), "1 com example große x été 日本");
-        assert_eq!(index(" \u{e000}-- "), "");
-        assert_eq!(index(&"a".repeat(100)).len(), WORD_CHARS);
-    }
-
-    #[test]
-    fn snippets_show_the_hits_and_what_is_around() {
-        assert_eq!(marked("The quick fox, quick!", "QUICK"), "The [quick] fox, [quick]!");
-        let long = format!("{} needle {}", "hay ".repeat(100), "hay ".repeat(100));
-        let shown = marked(&long, "needle");
-        assert_eq!(shown.chars().count(), SNIPPET_CHARS);
-        assert!(shown.starts_with("hay ") && shown.contains("hay  [needle]  hay"), "{shown}");
-        assert_eq!(marked(&format!("needle {}", "ü".repeat(300)), "needle").chars().count(), SNIPPET_CHARS);
-    }
 
     #[test]
     fn cursors_are_read_back() {

@@ -8,6 +8,7 @@ use parlour_protocol::content::{Content, Text};
 use parlour_protocol::{RoomName, UserId};
 use uuid::Uuid;
 
+use super::super::digest::digest;
 use super::super::{Document, Keep};
 use super::content::{Columns, number, role_word, settings_changes};
 use super::escape::escape;
@@ -182,7 +183,7 @@ struct Rows {
     count: Vec<Option<i32>>,
     edited: Vec<Option<i64>>,
     deleted: Vec<Option<i64>>,
-    digest: Vec<Vec<u8>>,
+    digest: Vec<i64>,
     words: Vec<Option<String>>,
 }
 
@@ -208,7 +209,7 @@ impl Rows {
         self.ts.push(record.ts);
         self.sender.push(record.sender.to_string());
         self.cid.push(record.cid.as_deref().map(|cid| escape(cid).into_owned()));
-        self.digest.push(columns.digest());
+        self.digest.push(digest(&record.content));
         self.kind.push(columns.kind);
         self.target.push(columns.target);
         self.thread.push(details.and_then(|details| details.thread).map(number));

@@ -58,7 +58,7 @@ CREATE TABLE message (
     edited bigint,
     deleted bigint,
     -- Of what was said at first, which decides about duplicates; gone once it is erased.
-    digest bytea,
+    digest bigint,
     -- What is searched; empty for all that is not to be found.
     words tsvector,
     checksum bytea NOT NULL,
@@ -95,7 +95,7 @@ CREATE TABLE cid_memory (
     cid text COLLATE "C" NOT NULL,
     seq bigint NOT NULL,
     ts bigint NOT NULL,
-    digest bytea,
+    digest bigint,
     expires timestamptz NOT NULL,
     PRIMARY KEY (room_id, sender, cid)
 );

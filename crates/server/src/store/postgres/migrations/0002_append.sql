@@ -2,19 +2,20 @@
 --
 -- What is called for every batch is in PL/pgSQL, which keeps its plans; only what is inlined is not.
 --
--- Outcomes: 0 stored, 1 stored before, 2 conflict, 3 no target, 4 not the author, 5 exists, 6 too many.
+-- Outcomes: 0 stored, 1 stored before, 2 conflict, 3 no target, 4 not the author, 5 exists, 6 too many,
+-- 7 corrupt.
 
 -- Returns the checksum of a row. The lengths go first: otherwise bytes could move from one field to
 -- the next unseen.
 CREATE FUNCTION checksum_of(
     epoch uuid, room text, seq bigint, ts bigint, kind smallint, target bigint, thread bigint,
-    active boolean, count integer, edited bigint, deleted bigint, digest bytea,
+    active boolean, count integer, edited bigint, deleted bigint, digest bigint,
     sender text, cid text, mentions text, body text
 ) RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT substring(sha256(convert_to(format(
         '%s %s %s %s %s %s %s %s %s %s %s %s %s %s %s %s ',
         epoch, octet_length(room), seq, ts, kind, target, thread, active, count, edited, deleted,
-        encode(digest, 'hex'), octet_length(sender), octet_length(cid), octet_length(mentions),
+        digest, octet_length(sender), octet_length(cid), octet_length(mentions),
         octet_length(body)
     ) || room || sender || coalesce(cid, '') || coalesce(mentions, '') || coalesce(body, ''), 'UTF8'))
     FROM 1 FOR 8)
@@ -164,6 +165,10 @@ BEGIN
             p.refused := 3;
             RETURN p;
         END IF;
+        IF t.checksum <> checksum_of(r, t) THEN
+            p.refused := 7;
+            RETURN p;
+        END IF;
     END IF;
     CASE m.kind
         WHEN 0 THEN
@@ -213,7 +218,7 @@ END $$;
 -- Stores plain messages of many rooms at once: no relations, and no cid that was used before.
 CREATE PROCEDURE store_plain(
     rooms room[], plain boolean[], d_room integer[], d_sender text[], d_ts bigint[],
-    e_draft integer[], e_cid text[], e_body text[], e_mentions text[], e_digest bytea[], e_words text[]
+    e_draft integer[], e_cid text[], e_body text[], e_mentions text[], e_digest bigint[], e_words text[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO message (room_id, seq, ts, sender, cid, kind, body, mentions, digest, words, checksum)

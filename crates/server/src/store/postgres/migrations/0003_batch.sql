@@ -6,7 +6,7 @@
 
 -- Finds what a cid says already, among the records and among those that were trimmed.
 CREATE FUNCTION original(room bigint, author text, name text)
-RETURNS TABLE (seq bigint, ts bigint, digest bytea, thread bigint, count integer) LANGUAGE sql STABLE AS $$
+RETURNS TABLE (seq bigint, ts bigint, digest bigint, thread bigint, count integer) LANGUAGE sql STABLE AS $$
     SELECT m.seq, m.ts, m.digest, m.thread, coalesce(m.count, 0) FROM message m
     WHERE m.room_id = room AND m.sender = author AND m.cid = name
     UNION ALL
@@ -97,7 +97,7 @@ CREATE FUNCTION append(
     names text[], new_epochs uuid[], plain boolean[], added integer[], latest bigint[],
     d_room integer[], d_sender text[], d_ts bigint[], d_guard smallint[], d_first integer[], d_count integer[],
     e_draft integer[], e_cid text[], e_kind smallint[], e_target bigint[], e_body text[], e_mentions text[],
-    e_active boolean[], e_digest bytea[], e_extra text[]
+    e_active boolean[], e_digest bigint[], e_extra text[]
 ) RETURNS SETOF writer LANGUAGE plpgsql AS $$
 DECLARE
     w writer;

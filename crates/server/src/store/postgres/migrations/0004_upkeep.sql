@@ -100,7 +100,7 @@ CREATE FUNCTION restore_room(
     room_name text, new_epoch uuid, new_floor bigint, s_key text[], s_value text[],
     seqs bigint[], times bigint[], sender text[], cid text[], kind smallint[], target bigint[],
     thread bigint[], body text[], mentions text[], active boolean[], count integer[], edited bigint[],
-    deleted bigint[], digest bytea[], words text[]
+    deleted bigint[], digest bigint[], words text[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     r room;
