@@ -249,6 +249,7 @@ fn refusal(refused: Refused) -> Refusal {
         Refused::TooMany => {
             Refusal::because(ErrorCode::LimitExceeded, "there are as many reactions or pins as may be")
         }
+        Refused::Corrupt => ErrorCode::Corrupt.into(),
     }
 }
 

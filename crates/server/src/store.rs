@@ -18,6 +18,12 @@ pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+mod digest;
+mod words;
+
+/// How long a cid is remembered after its record was trimmed (P6).
+const CID_MEMORY_MS: i64 = 30 * 24 * 3_600 * 1_000;
+
 /// The answer of a store, when it comes.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
