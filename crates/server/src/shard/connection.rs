@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use parlour_hub::Session;
-use parlour_hub::room::ring::text_bytes;
+use parlour_hub::room::ring::weight;
 use parlour_protocol::command::SetPresence;
 use parlour_protocol::event::Event;
 use parlour_protocol::{RoomName, Seq, UserId};
@@ -118,7 +118,7 @@ impl Gate {
     /// Returns the newest of a conversation's unread messages, as many as the budget allows.
     pub(super) fn take_newest<'a>(&mut self, events: &'a [Arc<Event>]) -> &'a [Arc<Event>] {
         let fits = |event: &&Arc<Event>| {
-            let bytes = self.unread_bytes + text_bytes(event);
+            let bytes = self.unread_bytes + weight(event);
             let fits = bytes <= UNREAD_BYTES;
             self.unread_bytes = if fits { bytes } else { self.unread_bytes };
             fits

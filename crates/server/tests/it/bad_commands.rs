@@ -106,13 +106,15 @@ fn long_text(text: &[u8]) -> Vec<u8> {
 fn bad_binary() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
     const PING: u8 = 0x0c;
     let said = |room: &str, text: &[u8], cid: &[u8]| {
-        binary(0x04, 7, &[name(room), long_text(text), cid.to_vec()].concat(), 0)
+        // No `reply_to`, and nobody is mentioned.
+        let rest = [cid, &[0; 5]].concat();
+        binary(0x04, 7, &[name(room), long_text(text), rest].concat(), 0)
     };
     let cid = |text: &str| [vec![1], long_text(text.as_bytes())].concat();
     let query = |before: Option<u64>, limit: Option<u32>| {
         let before = before.map_or(vec![0], |seq| [&[1], seq.to_be_bytes().as_slice()].concat());
         let limit = limit.map_or(vec![0], |limit| [&[1], limit.to_be_bytes().as_slice()].concat());
-        binary(0x09, 7, &[name("general"), before, vec![0], limit].concat(), 0)
+        binary(0x09, 7, &[name("general"), before, vec![0, 0], limit].concat(), 0)
     };
     let mut rows = vec![
         ("C1", vec![], ErrorCode::BadRequest),

@@ -58,7 +58,7 @@ async fn a_store_that_fails_means_an_error_for_the_sender_and_nothing_for_others
         let refused = alice.ask("private", json!({"to": "Bob", "text": "lost"})).await;
         assert_eq!(refused["code"], code);
         let page = bob.ask("history", json!({"room": "general"})).await;
-        assert_eq!(texts(&page["payload"]["messages"]), ["before"], "reads go on");
+        assert_eq!(texts(&page["payload"]["events"]), ["before"], "reads go on");
     }
     let mut carol = server.json("Carol").await;
     carol.ask("join", json!({"room": "general", "history": 10})).await;
@@ -101,9 +101,9 @@ async fn what_is_in_the_pipe_behind_a_failure_fails_too_so_that_a_retry_keeps_th
         assert_eq!(alice.ask("publish", said("general", text)).await["type"], "ack", "{text}");
     }
     let page = bob.ask("history", json!({"room": "general"})).await;
-    assert_eq!(texts(&page["payload"]["messages"]), ["from Bob", "one", "two", "three", "four"]);
+    assert_eq!(texts(&page["payload"]["events"]), ["from Bob", "one", "two", "three", "four"]);
     let page = bob.ask("history", json!({"room": "other"})).await;
-    assert_eq!(texts(&page["payload"]["messages"]), ["elsewhere"], "other rooms are not held up");
+    assert_eq!(texts(&page["payload"]["events"]), ["elsewhere"], "other rooms are not held up");
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn live_rooms_leave_nothing_behind_and_other_rooms_everything() {
             alice.publish(room, "seen").await;
             let page = alice.ask("history", json!({"room": room})).await;
             assert_eq!(
-                texts(&page["payload"]["messages"]).len(),
+                texts(&page["payload"]["events"]).len(),
                 kept + 1,
                 "readable while somebody is here"
             );
@@ -138,5 +138,5 @@ async fn live_rooms_leave_nothing_behind_and_other_rooms_everything() {
 
 fn texts(messages: &Value) -> Vec<&str> {
     let messages = messages.as_array().expect("a list of messages");
-    messages.iter().map(|message| message["text"].as_str().expect("a text")).collect()
+    messages.iter().map(|message| message["payload"]["text"].as_str().expect("a text")).collect()
 }

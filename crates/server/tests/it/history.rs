@@ -258,7 +258,7 @@ async fn read_cursors_are_told_to_the_room_and_stay_within_it() {
     let read = bob.ask("read", json!({"room": "general", "seq": 1})).await;
     assert_eq!((&read["type"], &read["payload"]), (&json!("ack"), &json!({})));
     let notice = alice.until("read").await;
-    assert_eq!(notice["payload"], json!({"room": "general", "user": "Bob", "seq": 1}));
+    assert_eq!(notice["payload"], json!({"room": "general", "user": "Bob", "seq": 1, "count": 1, "of": 2}));
     let refused = bob.ask("read", json!({"room": "general", "seq": 2})).await;
     assert_eq!(refused["code"], "invalid_cursor");
     bob.ask("leave", json!({"room": "general"})).await;

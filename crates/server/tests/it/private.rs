@@ -77,7 +77,7 @@ async fn private_messages_wait_for_an_absent_user_until_they_are_read() {
     let read = bob.ask("read", json!({"room": ROOM, "seq": 2})).await;
     assert_eq!(read["type"], "ack");
     let notice = alice.until("read").await;
-    assert_eq!(notice["payload"], json!({"room": ROOM, "user": "Bob", "seq": 2}));
+    assert_eq!(notice["payload"], json!({"room": ROOM, "user": "Bob", "seq": 2, "count": 1, "of": 2}));
     drop(bob);
 
     // The cursor is written behind the answer; the end of the server waits for it.
@@ -115,7 +115,7 @@ async fn what_a_terminal_was_shown_counts_as_read() {
         assert_eq!(bob.recv().await, line);
     }
     let notice = alice.until("read").await;
-    assert_eq!(notice["payload"], json!({"room": ROOM, "user": "Bob", "seq": 1}));
+    assert_eq!(notice["payload"], json!({"room": ROOM, "user": "Bob", "seq": 1, "count": 1, "of": 2}));
     bob.send("/msg Alice seen").await;
     assert_private(&mut alice, &["hello", "seen"][1..]).await;
 }
@@ -158,8 +158,8 @@ async fn an_inbox_shows_the_newest_and_history_the_rest() {
         assert_private(&mut bob, &[&format!("{n}")]).await;
     }
     let page = bob.ask("history", json!({"room": ROOM, "before": 11})).await;
-    let messages = page["payload"]["messages"].as_array().expect("messages");
-    let texts: Vec<_> = messages.iter().map(|message| message["text"].clone()).collect();
+    let messages = page["payload"]["events"].as_array().expect("messages");
+    let texts: Vec<_> = messages.iter().map(|message| message["payload"]["text"].clone()).collect();
     assert_eq!(texts, (1..=10).map(|n| json!(n.to_string())).collect::<Vec<_>>());
     let rooms = bob.ask("rooms", json!({})).await;
     let rooms = rooms["payload"]["rooms"].as_array().expect("rooms");

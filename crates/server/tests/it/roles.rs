@@ -115,8 +115,9 @@ async fn owners_moderators_and_members_may_do_what_their_roles_say() {
     let goodbye = json!({"room": "board", "user": "Alice"});
     assert_eq!(refused(&mut alice, "role", goodbye.clone()).await, "forbidden", "the last owner");
     done(&mut alice, "role", json!({"room": "board", "user": "Bob", "role": "owner"})).await;
-    done(&mut alice, "role", goodbye).await;
+    alice.send("role", goodbye).await;
     assert_eq!(alice.until("left").await["payload"]["room"], "board");
+    assert_eq!(refused(&mut alice, "history", json!({"room": "board"})).await, "not_found");
 }
 
 #[tokio::test]

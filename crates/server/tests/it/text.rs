@@ -235,7 +235,7 @@ async fn every_typed_command_is_answered_in_words() {
     alice.send("//slash").await;
     assert_next(&mut alice, "Alice: /slash").await;
     alice.send("/history 1").await;
-    assert_next(&mut alice, "* 1 message of general\n* Alice: /slash").await;
+    assert_next(&mut alice, "* 1 message of general\n* #2 Alice: /slash").await;
     alice.send("/ping").await;
     assert_next(&mut alice, "* pong").await;
     alice.send("/help").await;
