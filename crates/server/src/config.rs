@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod check;
+mod database;
 mod defaults;
 mod error;
 mod example;
@@ -18,6 +19,7 @@ mod settings;
 mod sources;
 mod value;
 
+pub use database::DatabaseUrl;
 pub use error::{ConfigError, ConfigErrors};
 pub use example::example;
 pub use machine::raise_open_files;
@@ -35,6 +37,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// Where the embedded store keeps its files; `None` keeps everything in memory.
     pub data_dir: Option<PathBuf>,
+    /// The database that is used instead of the embedded store.
+    pub database: Option<DatabaseUrl>,
     /// Number of shards; one per core unless told.
     pub shards: usize,
     /// Who may connect.

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use parlour_hub::Effect;
 use parlour_hub::rules::{Pattern, Rules};
 use parlour_hub::session::{Permissions, Rates};
 use parlour_protocol::command::Hello;
@@ -15,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::commit::{CommitQueue, Drafts, error_code};
-use crate::config::{Config, Timeouts};
+use crate::config::{Config, DatabaseUrl, Timeouts};
 use crate::documents::DocumentQueue;
 use crate::inbox::{Inbox, Mail};
 use crate::lineage::Lineage;
@@ -144,10 +145,11 @@ impl Node {
         usize::try_from(hasher.finish() % shards).unwrap_or(0)
     }
 
-    /// Posts the result of an errand of shard `from`: to the room's home, or back.
+    /// Posts the result of an errand of shard `from`: to the room's home, to the connection, or back.
     pub fn route(&self, from: u16, mail: Mail) {
         let to = match &mail {
             Mail::Input { room, .. } => self.home(room),
+            Mail::Effect(Effect::Send { to, .. }) => usize::from(to.shard),
             // Its sender has asked the other shards already.
             Mail::ListRooms(_) => 0,
             _ => usize::from(from),
@@ -216,9 +218,22 @@ impl Node {
 const MEMORY_STORE_BYTES: usize = 256 * 1024 * 1024;
 
 pub(crate) fn open_store(config: &Config) -> Result<Box<dyn Store>, StartError> {
+    if let Some(database) = &config.database {
+        return open_database(database);
+    }
     match &config.data_dir {
         #[cfg(feature = "sqlite")]
         Some(directory) => Ok(Box::new(crate::store::sqlite::SqliteStore::open(directory)?)),
         _ => Ok(Box::new(MemoryStore::new(MEMORY_STORE_BYTES))),
     }
+}
+
+#[cfg(feature = "postgres")]
+fn open_database(database: &DatabaseUrl) -> Result<Box<dyn Store>, StartError> {
+    Ok(Box::new(crate::store::postgres::PostgresStore::open(database.reveal())?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn open_database(_: &DatabaseUrl) -> Result<Box<dyn Store>, StartError> {
+    Err(StartError::NoPostgres)
 }

@@ -57,6 +57,14 @@ pub enum StartError {
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Store(#[from] crate::store::sqlite::OpenError),
+    /// The database cannot be used.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Database(#[from] crate::store::postgres::OpenError),
+    /// This program was built without it.
+    #[cfg(not(feature = "postgres"))]
+    #[error("this program was built without PostgreSQL; unset `database` or use another build")]
+    NoPostgres,
     /// The store was opened and does not work.
     #[error("cannot use the store: {0}")]
     Read(crate::store::StoreError),

@@ -48,7 +48,7 @@ fn the_environment_is_checked_too() {
     let check = |name, value| run(parlour(directory.path(), &["check-config"]).env(name, value));
     let (code, _, err) = check("PARLOUR_LIMITS__BURST", "no");
     assert!(code == 78 && err.contains("PARLOUR_LIMITS__BURST"), "{err}");
-    let (code, _, err) = check("DATABASE_URL", "postgres://u:s3cret@h/d");
+    let (code, _, err) = check("DATABASE_URL", "mysql://u:s3cret@h/d");
     assert!(code == 78 && err.contains("DATABASE_URL") && !err.contains("s3cret"), "{err}");
 }
 

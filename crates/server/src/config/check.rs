@@ -134,7 +134,7 @@ fn refuse_insecure(config: &Config, errors: &mut Vec<ConfigError>) {
         "it asks for no password; set `access.allow_remote_admin = true` if only trusted machines reach it",
     );
     rule(
-        config.data_dir.is_some(),
+        config.data_dir.is_some() || config.database.is_some(),
         "data_dir",
         &":memory:",
         "acknowledged messages would be lost at the end; name a directory",

@@ -12,6 +12,7 @@ impl Default for Config {
             listen: ([127, 0, 0, 1], 8080).into(),
             admin_listen: ([127, 0, 0, 1], 8081).into(),
             data_dir: Some("parlour-data".into()),
+            database: None,
             shards: 0,
             access: Access::default(),
             limits: Limits::default(),

@@ -22,7 +22,7 @@ pub enum ConfigError {
     #[error("not safe: `{key}` is {value}: {rule}")]
     Insecure { key: &'static str, value: String, rule: &'static str },
     /// A variable that other servers know, for something that this version does not have.
-    #[error("{variable} is set, but {what} is not supported yet; unset it to use the embedded store")]
+    #[error("{variable} is set, but {what} is not supported yet; unset it to run one node")]
     Unsupported { variable: &'static str, what: &'static str },
     /// A value was given twice.
     #[error("{variable} and {variable}_FILE are both set; keep one")]

@@ -43,6 +43,8 @@ settings! {
         "Address of metrics, health checks and the log level.";
     "data_dir", data_dir, NOT_A_NUMBER,
         "Where the embedded store keeps its files.";
+    "database", database, NOT_A_NUMBER,
+        "PostgreSQL database that is used instead, such as `postgres://user:password@host/database`; also DATABASE_URL, outside development mode.";
     "shards", shards, 0..=256,
         "Threads that carry connections; 0 means one per core.";
     "compression", compression, NOT_A_NUMBER,

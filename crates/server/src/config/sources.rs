@@ -154,7 +154,9 @@ impl Reading {
     }
 
     fn environment(&mut self, env: impl Iterator<Item = (String, String)>) {
-        let env: Vec<_> = env.filter(|(name, _)| is_ours(name)).collect();
+        let mut env: Vec<_> = env.filter(|(name, _)| is_ours(name)).collect();
+        // What is meant for us alone counts more than what others read too.
+        env.sort_by_key(|(name, _)| name.starts_with(PREFIX));
         for (name, value) in &env {
             match name.strip_suffix(FILE) {
                 Some(stem) if env.iter().any(|(other, _)| other == stem) => {
@@ -170,17 +172,15 @@ impl Reading {
     }
 
     fn variable(&mut self, name: &str, value: String) {
-        let unsupported = match name {
-            "DATABASE_URL" => Some(("DATABASE_URL", "a PostgreSQL store")),
-            "REDIS_ADDR" => Some(("REDIS_ADDR", "a Redis broker")),
-            _ => None,
-        };
-        match (unsupported, name.strip_prefix(PREFIX)) {
-            // In development it is likely to be meant for another program of the same project.
-            (Some((variable, what)), _) if !self.config.dev => {
+        match (name, name.strip_prefix(PREFIX)) {
+            // In development they are likely to be meant for another program of the same project.
+            ("DATABASE_URL" | "REDIS_ADDR", _) if self.config.dev => {}
+            ("DATABASE_URL", _) => self.set(name, "database", &Given::Text(value)),
+            ("REDIS_ADDR", _) => {
+                let (variable, what) = ("REDIS_ADDR", "a Redis broker");
                 self.errors.push(ConfigError::Unsupported { variable, what });
             }
-            (None, Some(path)) => {
+            (_, Some(path)) => {
                 let key = path.to_ascii_lowercase().replace("__", ".");
                 self.set(name, &key, &Given::Text(value));
             }
@@ -199,7 +199,7 @@ impl Reading {
             self.errors.push(ConfigError::Invalid {
                 place: place.into(),
                 key: setting.key,
-                value: given.to_string(),
+                value: field.quote(given),
                 rule: field.rule(&setting.range),
             });
         }

@@ -130,17 +130,33 @@ fn development_serves_loopback_only_and_ignores_other_databases() {
     refused(read("", &[], dev().with("listen", Some("0.0.0.0:1"))), &["listen", "loopback", "parlour serve"]);
     refused(read("", &[], dev().with("admin_listen", Some("192.0.2.1:1"))), &["admin_listen", "loopback"]);
     let config = read("", &[("DATABASE_URL", "postgres://x")], dev()).expect("valid");
-    assert!(config.dev && config.access.anonymous);
+    assert!(config.dev && config.access.anonymous && config.database.is_none());
     assert_eq!(config.limits.history, 1_000);
 }
 
 #[test]
-fn databases_of_a_later_version_are_refused_in_production() {
+fn brokers_of_a_later_version_are_refused_in_production() {
     let serve = |env: &[(&str, &str)]| read("", env, Flags::new(Mode::Serve));
-    refused(serve(&[("DATABASE_URL", "postgres://u:s3cret@h")]), &["DATABASE_URL", "not supported yet"]);
     refused(serve(&[("REDIS_ADDR", "h:6379")]), &["REDIS_ADDR", "not supported yet"]);
-    let shown = serve(&[("DATABASE_URL", "postgres://u:s3cret@h")]).expect_err("refused");
-    assert!(!shown.contains("s3cret"));
+}
+
+#[test]
+fn a_database_is_named_by_an_address_that_is_never_shown() {
+    let serve = |toml: &str, env: &[(&str, &str)]| read(toml, env, Flags::new(Mode::Serve));
+    let address = "postgres://u:s3cret@h/d";
+    let in_file = format!("data_dir = \":memory:\"\ndatabase = \"{address}\"");
+    for (toml, env) in [
+        (in_file.as_str(), vec![]),
+        ("", vec![("DATABASE_URL", address)]),
+        ("database = \"postgres://other\"", vec![("PARLOUR_DATABASE", address), ("DATABASE_URL", "postgres://b")]),
+    ] {
+        let config = serve(toml, &env).expect("valid");
+        assert_eq!(config.database.as_ref().expect("a database").reveal(), address, "{env:?}");
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+    let refusal = serve("", &[("DATABASE_URL", "mysql://u:s3cret@h/d")]).expect_err("refused");
+    assert!(refusal.contains("`database`") && refusal.contains("DATABASE_URL"), "{refusal}");
+    assert!(!refusal.contains("s3cret"), "{refusal}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Given {
         }
     }
 
-    fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Toml(value) => value.as_str(),
             Self::Text(text) => Some(text.trim()),
@@ -68,6 +68,11 @@ pub(super) trait Value {
 
     /// Returns the value as it would stand in a TOML file.
     fn show(&self) -> toml::Value;
+
+    /// Repeats what was given, for somebody who is told that it is not accepted.
+    fn quote(&self, given: &Given) -> String {
+        given.to_string()
+    }
 
     /// Says what is accepted.
     fn rule(&self, range: &RangeInclusive<u64>) -> String;

@@ -85,6 +85,14 @@ pub enum OpenError {
         /// The newest version that this program knows.
         known: i32,
     },
+    /// The database has not been migrated yet.
+    #[error("the database has schema {found}, and this program needs {known}; start a node once")]
+    OlderSchema {
+        /// The version in the database; 0 for none.
+        found: i32,
+        /// The version that this program needs.
+        known: i32,
+    },
     /// The database holds something that was not written by us.
     #[error("the database is damaged: {0}")]
     Damaged(&'static str),
@@ -113,6 +121,24 @@ impl PostgresStore {
     /// # Errors
     /// Any [`OpenError`]; none shows the password.
     pub fn open(address: &str) -> Result<Self, OpenError> {
+        Self::start(address, Service::open)
+    }
+
+    /// Opens a database to read it as it is at this moment, beside the nodes that use it; all writes are
+    /// [`StoreError::Unavailable`].
+    ///
+    /// The database keeps what is deleted meanwhile until the store is dropped.
+    ///
+    /// # Errors
+    /// Any [`OpenError`]; none shows the password.
+    pub fn open_read_only(address: &str) -> Result<Self, OpenError> {
+        Self::start(address, Service::open_snapshot)
+    }
+
+    fn start<F>(address: &str, open: impl FnOnce(Config) -> F + Send + 'static) -> Result<Self, OpenError>
+    where
+        F: Future<Output = Result<Service, OpenError>>,
+    {
         // The library does not know these two, which ask for even more.
         if address.contains("sslmode=verify-ca") || address.contains("sslmode=verify-full") {
             return Err(OpenError::Encryption);
@@ -125,7 +151,7 @@ impl PostgresStore {
             config.application_name("parlour");
         }
         let shown = format!("{:?}/{}", config.get_hosts(), config.get_dbname().unwrap_or_default());
-        let thread = Thread::start(|| Service::open(config))?;
+        let thread = Thread::start(|| open(config))?;
         Ok(Self { thread, shown })
     }
 
@@ -145,7 +171,7 @@ impl PostgresStore {
         work: impl AsyncFn(&Session) -> Result<T, Fault> + Send + 'static,
     ) -> Pending<'_, T> {
         self.thread.ask(bytes, StoreError::Indeterminate, async move |service| {
-            service.desk(PATIENCE, work).await.map_err(|fault| noted(&fault, "write to"))
+            service.writing()?.desk(PATIENCE, work).await.map_err(|fault| noted(&fault, "write to"))
         })
     }
 
@@ -155,7 +181,7 @@ impl PostgresStore {
         work: impl AsyncFn(&Session) -> Result<T, Fault> + Send + 'static,
     ) -> Pending<'_, T> {
         self.thread.ask(0, StoreError::Indeterminate, async move |service| {
-            service.maintain(UPKEEP, work).await.map_err(|fault| noted(&fault, "maintain"))
+            service.writing()?.maintain(UPKEEP, work).await.map_err(|fault| noted(&fault, "maintain"))
         })
     }
 }
@@ -174,7 +200,8 @@ impl Store for PostgresStore {
     fn append(&self, batch: Vec<Draft>) -> Pending<'_, Vec<Result<Stored, Refused>>> {
         let bytes = batch.iter().map(batch::bytes).sum();
         self.thread.ask(bytes, StoreError::Indeterminate, async move |service| {
-            service.writer.append(&batch, service.opened.get()).await
+            let writing = service.writing()?;
+            writing.writer.append(&batch, writing.opened.get()).await
         })
     }
 
@@ -231,9 +258,10 @@ impl Archive for PostgresStore {
 
     fn renew(&self) -> Pending<'_, ()> {
         self.thread.ask(0, StoreError::Indeterminate, async move |service: Rc<Service>| {
-            let renewed = service.desk(PATIENCE, async |session| upkeep::renew(session).await).await;
+            let writing = service.writing()?;
+            let renewed = writing.desk(PATIENCE, async |session| upkeep::renew(session).await).await;
             // Epochs of new rooms are chosen under it from now on.
-            renewed.map(|generation| service.opened.set(generation)).map_err(|fault| noted(&fault, "renew"))
+            renewed.map(|generation| writing.opened.set(generation)).map_err(|fault| noted(&fault, "renew"))
         })
     }
 

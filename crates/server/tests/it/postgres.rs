@@ -241,7 +241,8 @@ async fn a_room_that_somebody_holds_does_not_hold_the_others() {
     say(&store, "held", "1").await.expect("stored");
     let (cluster, name) = (database.cluster, database.name.clone());
     let holder = std::thread::spawn(move || {
-        cluster.sql(&name, "BEGIN; SELECT FROM room WHERE name = 'held' FOR UPDATE; SELECT pg_sleep(4); COMMIT");
+        cluster
+            .sql(&name, "BEGIN; SELECT FROM room WHERE name = 'held' FOR UPDATE; SELECT pg_sleep(4); COMMIT");
     });
     let held = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(4)%' \
                 AND wait_event = 'PgSleep'";
@@ -305,12 +306,17 @@ async fn a_writer_that_was_closed_commits_nothing_and_the_next_one_does() {
 async fn settings_that_lose_messages_are_refused_at_every_connection() {
     let unsafe_cluster = Cluster::start(&["fsync=off"]);
     let refused = PostgresStore::open(&unsafe_cluster.address(&unsafe_cluster.database()));
-    assert!(matches!(&refused, Err(OpenError::NotDurable { setting, .. }) if setting == "fsync"), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(OpenError::NotDurable { setting, .. }) if setting == "fsync"),
+        "{refused:?}"
+    );
 
     let database = Database::new();
     let store = open(&database.address());
     say(&store, "lobby", "1").await.expect("stored");
-    for (value, is_safe) in [("off", false), ("local", false), ("remote_write", false), ("remote_apply", true)] {
+    for (value, is_safe) in
+        [("off", false), ("local", false), ("remote_write", false), ("remote_apply", true)]
+    {
         let name = &database.name;
         database.sql(&format!("ALTER DATABASE {name} SET synchronous_commit = {value}"));
         let opened = PostgresStore::open(&database.address());
@@ -354,17 +360,20 @@ async fn a_database_that_is_not_the_same_any_more_gets_new_epochs() {
     cut(&database);
     let renewed = epoch(&store).await;
     assert_ne!(renewed, Epoch(7), "found out while it runs");
-    assert_eq!(store.documents("lineage".into(), 1).await, Ok(vec![]), "nor are the epochs of empty rooms kept");
+    assert_eq!(
+        store.documents("lineage".into(), 1).await,
+        Ok(vec![]),
+        "nor are the epochs of empty rooms kept"
+    );
     assert_eq!(say(&store, "lobby", "2").await.expect("stored").epoch, renewed);
     // The others took their epoch from the old lineage: none of those may come again.
     assert_ne!(say(&store, "made anew", "1").await.expect("stored").epoch, Epoch(7));
     drop(store);
 
     let copy = format!("{}_copy", database.name);
-    database.cluster.administer(
-        "postgres",
-        &format!("CREATE DATABASE {copy} TEMPLATE {} OWNER parlour", database.name),
-    );
+    database
+        .cluster
+        .administer("postgres", &format!("CREATE DATABASE {copy} TEMPLATE {} OWNER parlour", database.name));
     let copied = open(&database.cluster.address(&copy));
     assert_ne!(epoch(&copied).await, renewed, "a copy is not the original");
     assert_eq!(epoch(&open(&database.address())).await, renewed);
@@ -386,7 +395,9 @@ async fn what_cannot_be_used_is_refused_with_a_reason() {
     assert!(matches!(refused, Err(OpenError::NewerSchema { found: 999, .. })), "{refused:?}");
 
     let (administrate, name) = (|sql: &str| database.cluster.administer("postgres", sql), &database.name);
-    administrate(&format!("CREATE DATABASE {name}_latin OWNER parlour ENCODING LATIN1 TEMPLATE template0 LOCALE 'C'"));
+    administrate(&format!(
+        "CREATE DATABASE {name}_latin OWNER parlour ENCODING LATIN1 TEMPLATE template0 LOCALE 'C'"
+    ));
     let refused = PostgresStore::open(&database.cluster.address(&format!("{name}_latin")));
     assert!(matches!(&refused, Err(OpenError::Encoding(encoding)) if encoding == "LATIN1"), "{refused:?}");
     administrate(&format!("CREATE DATABASE {name}_ro OWNER parlour"));
@@ -412,10 +423,16 @@ async fn a_damaged_row_is_never_served() {
     say(&store, "other", "whole").await.expect("stored");
     store.put(vec![Document { key: "k".into(), value: vec![1] }]).await.expect("put");
     for damage in ["body = 'x'", "ts = ts + 1", "sender = 'Bob'", "edited = 3", "cid = ''", "mentions = ''"] {
-        database.sql(&format!("CREATE TABLE whole AS SELECT * FROM message; UPDATE message SET {damage} WHERE seq = 2"));
+        database.sql(&format!(
+            "CREATE TABLE whole AS SELECT * FROM message; UPDATE message SET {damage} WHERE seq = 2"
+        ));
         let read = store.read(room("lobby"), Span::After(Seq(0)), 9).await;
         assert_eq!(read, Err(StoreError::Corrupt), "{damage}");
-        assert_eq!(store.open(room("lobby"), 1).await.expect("read").expect("exists").tail.len(), 1, "{damage}");
+        assert_eq!(
+            store.open(room("lobby"), 1).await.expect("read").expect("exists").tail.len(),
+            1,
+            "{damage}"
+        );
         database.sql("DELETE FROM message; INSERT INTO message SELECT * FROM whole; DROP TABLE whole");
     }
     assert_eq!(texts(&store, "lobby").await, ["1", "2", "3"]);
@@ -424,4 +441,24 @@ async fn a_damaged_row_is_never_served() {
     assert_eq!(texts(&store, "other").await, ["whole"]);
     database.sql("UPDATE document SET value = '\\x02'");
     assert_eq!(store.documents("k".into(), 9).await, Err(StoreError::Corrupt));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_shows_one_moment_and_takes_no_writes() {
+    let database = Database::new();
+    let refused = PostgresStore::open_read_only(&database.address());
+    assert!(matches!(refused, Err(OpenError::OlderSchema { found: 0, .. })), "{refused:?}");
+    let store = open(&database.address());
+    say(&store, "lobby", "before").await.expect("stored");
+    let snapshot = PostgresStore::open_read_only(&database.address()).expect("the snapshot opens");
+    let before = snapshot.open(room("lobby"), 9).await.expect("read");
+    say(&store, "lobby", "after").await.expect("stored");
+    say(&store, "other", "after").await.expect("stored");
+    assert_eq!(snapshot.open(room("lobby"), 9).await, Ok(before));
+    assert_eq!(snapshot.rooms(None, 9).await.expect("read").len(), 1);
+    assert_eq!(texts(&store, "lobby").await, ["before", "after"]);
+    assert_eq!(say(&snapshot, "lobby", "x").await, Err(StoreError::Unavailable));
+    assert_eq!(snapshot.check().await, Err(StoreError::Unavailable));
+    cut(&database);
+    assert_eq!(snapshot.rooms(None, 9).await, Err(StoreError::Unavailable), "never another moment");
 }

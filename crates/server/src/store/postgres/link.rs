@@ -33,8 +33,13 @@ impl Link {
         Self { config, purpose, session, connecting, is_down: Cell::new(false) }
     }
 
-    /// Returns the connection, and makes it if need be, again and again until the deadline.
+    /// Returns the connection, and makes it if need be, again and again until the deadline. A snapshot
+    /// that is lost stays lost.
     pub(super) async fn session(&self, deadline: Instant) -> Result<Rc<Session>, Fault> {
+        if self.purpose == Purpose::Snapshot {
+            // Another one would show another moment.
+            return self.current().ok_or(Fault::Silent);
+        }
         timeout_at(deadline, self.connect()).await.map_err(|_| Fault::Silent)
     }
 

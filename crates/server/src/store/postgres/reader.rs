@@ -84,12 +84,12 @@ async fn page(
     // Sent in this order, without waiting in between: nothing of another reader comes into it.
     let (begun, ends, records, reactions, state, ended) = tokio::join!(
         biased;
-        client.batch_execute(BEGIN),
+        bracket(session, BEGIN),
         client.query_opt(&room_query, &just_name),
         client.query(&records, &which),
         client.query(&reactions, &which),
         state,
-        client.batch_execute(COMMIT),
+        bracket(session, COMMIT),
     );
     begun?;
     let (ends, records, reactions, state) = (ends?, records?, reactions?, state?);
@@ -111,6 +111,11 @@ async fn page(
     }
     tally(&mut records, &reactions)?;
     Ok(Some((ends, records, state)))
+}
+
+/// Begins or ends a transaction, where there is none already.
+async fn bracket(session: &Session, sql: &str) -> Result<(), tokio_postgres::Error> {
+    if session.is_snapshot { Ok(()) } else { session.client.batch_execute(sql).await }
 }
 
 /// Puts reactions into the messages that they belong to.

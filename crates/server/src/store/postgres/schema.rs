@@ -1,5 +1,7 @@
 //! The migrations of the database.
 
+use std::cmp::Ordering;
+
 use tokio_postgres::Client;
 
 use super::OpenError;
@@ -41,6 +43,16 @@ pub(super) async fn migrate(client: &mut Client) -> Result<(), OpenError> {
     }
     transaction.commit().await?;
     if found > known { Err(OpenError::NewerSchema { found, known }) } else { Ok(()) }
+}
+
+/// Refuses a schema that is not up to date, without changing it.
+pub(super) async fn require(client: &Client) -> Result<(), OpenError> {
+    let (known, found) = (MIGRATIONS.len() as i32, version(client).await?.unwrap_or(0));
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(OpenError::NewerSchema { found, known }),
+        Ordering::Less => Err(OpenError::OlderSchema { found, known }),
+    }
 }
 
 /// Returns the version of the schema; `None` where there is none yet.

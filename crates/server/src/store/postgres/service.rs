@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Config;
 use uuid::Uuid;
 
+use super::super::StoreError;
 use super::OpenError;
 use super::fault::Fault;
 use super::link::Link;
@@ -20,13 +21,19 @@ const READERS: usize = 3;
 
 /// All that lives on the store's thread.
 pub(super) struct Service {
+    readers: Vec<Link>,
+    next_reader: Cell<usize>,
+    /// Nothing in a snapshot.
+    writing: Option<Writing>,
+}
+
+/// What writes.
+pub(super) struct Writing {
     pub(super) writer: Writer,
     /// The generation when the store was opened: the epochs of rooms without a log were chosen under
     /// it. If it changes later, rooms that are made anew get other epochs than were expected, and
     /// never one that was used before.
     pub(super) opened: Cell<Uuid>,
-    readers: [Link; READERS],
-    next_reader: Cell<usize>,
     /// Small writes keep their order.
     desk: Mutex<Link>,
     upkeep: Mutex<Link>,
@@ -44,23 +51,38 @@ impl Service {
         };
         let opened = Cell::new(generation(&session).await.map_err(failed)?);
         Writer::forget_old(&session).await.map_err(failed)?;
-        Ok(Self {
+        let readers = (0..READERS).map(|_| link(Purpose::Quick)).collect();
+        let writing = Writing {
             writer: Writer::new(Rc::clone(&config), session),
             opened,
-            readers: [(); READERS].map(|()| link(Purpose::Quick)),
-            next_reader: Cell::new(0),
             desk: Mutex::new(link(Purpose::Quick)),
             upkeep: Mutex::new(link(Purpose::Upkeep)),
-        })
+        };
+        Ok(Self { readers, next_reader: Cell::new(0), writing: Some(writing) })
+    }
+
+    /// Connects to read the database as it is at this moment.
+    pub(super) async fn open_snapshot(config: Config) -> Result<Self, OpenError> {
+        let session = Session::open(&config, Purpose::Snapshot).await?;
+        let link = Link::new(Rc::new(config), Purpose::Snapshot);
+        link.adopt(session);
+        Ok(Self { readers: vec![link], next_reader: Cell::new(0), writing: None })
     }
 
     /// Returns the connection whose turn it is.
     pub(super) fn reader(&self) -> &Link {
         let next = self.next_reader.get().wrapping_add(1);
         self.next_reader.set(next);
-        &self.readers[next % READERS]
+        &self.readers[next % self.readers.len()]
     }
 
+    /// Returns what writes.
+    pub(super) fn writing(&self) -> Result<&Writing, StoreError> {
+        self.writing.as_ref().ok_or(StoreError::Unavailable)
+    }
+}
+
+impl Writing {
     /// Writes something small, after all that was asked for before.
     pub(super) async fn desk<T>(
         &self,

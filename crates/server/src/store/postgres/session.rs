@@ -18,6 +18,10 @@ const MIGRATE: Duration = Duration::from_secs(60);
 /// The oldest version of the server that is tested, and still maintained.
 const OLDEST: i32 = 14_0000;
 
+/// Reads from here on see one moment.
+const SNAPSHOT: &str = "SET idle_in_transaction_session_timeout = 0; \
+     BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT FROM lineage";
+
 /// What a connection is for: how long the database lets it work and wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -30,6 +34,8 @@ pub(super) enum Purpose {
     Quick,
     /// Retention, erasure and the like.
     Upkeep,
+    /// Reading the database as it was at one moment, for as long as that takes.
+    Snapshot,
 }
 
 impl Purpose {
@@ -40,6 +46,7 @@ impl Purpose {
             Self::Resolve => (0, 0),
             Self::Quick => (2_000, 2_000),
             Self::Upkeep => (600_000, 10_000),
+            Self::Snapshot => (60_000, 2_000),
         }
     }
 }
@@ -47,6 +54,8 @@ impl Purpose {
 /// A connection that has been checked.
 pub(super) struct Session {
     pub(super) client: Client,
+    /// Whether it is within a transaction that lasts as long as it does.
+    pub(super) is_snapshot: bool,
     statements: RefCell<HashMap<String, Statement>>,
 }
 
@@ -60,9 +69,15 @@ impl Session {
         // It ends when the client is dropped, or with an error that the client gets too.
         tokio::task::spawn_local(async { drop(connection.await) });
         timeout(CONNECT, prepare(&client, purpose)).await.map_err(|_| OpenError::Silent)??;
+        let is_snapshot = purpose == Purpose::Snapshot;
+        if is_snapshot {
+            schema::require(&client).await?;
+            client.batch_execute(SNAPSHOT).await?;
+            return Ok(Self { client, is_snapshot, statements: RefCell::default() });
+        }
         timeout(MIGRATE, schema::migrate(&mut client)).await.map_err(|_| OpenError::Silent)??;
         timeout(CONNECT, recognise(&client)).await.map_err(|_| OpenError::Silent)??;
-        Ok(Self { client, statements: RefCell::default() })
+        Ok(Self { client, is_snapshot, statements: RefCell::default() })
     }
 
     /// Whether the connection has ended.
@@ -94,6 +109,10 @@ async fn prepare(client: &Client, purpose: Purpose) -> Result<(), OpenError> {
          SET client_min_messages = warning; SET timezone = 'UTC'"
     );
     client.batch_execute(&settings).await?;
+    if purpose == Purpose::Snapshot {
+        // Whoever only reads loses nothing, and may do so from a standby.
+        return Ok(());
+    }
     let settings = client
         .query(
             "SELECT name, setting FROM pg_settings WHERE name IN \
