@@ -15,6 +15,8 @@ use parlour_protocol::event::Hit;
 use parlour_protocol::{RoomName, Seq, UserId};
 
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
