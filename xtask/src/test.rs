@@ -1,5 +1,6 @@
 //! The one command that decides whether the project is well: step after step, until one fails.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -74,14 +75,37 @@ fn tools() -> Result<u32> {
     }
     if !is_installed("chromium") {
         println!("chromium is not installed; installing it for the browser test");
-        shell::program("apt-get", &["update", "--quiet"]).run()?;
-        shell::program("apt-get", &["install", "--yes", "--quiet", "--no-install-recommends", "chromium"])
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .run()
+        apt_get_install("chromium")
             .context("the browser test needs chromium: install it, or leave out the step `browser`")?;
+    }
+    if !has_postgres() {
+        install_postgres().context("the tests of the store need PostgreSQL: install it")?;
     }
     web::install()?;
     Ok(1)
+}
+
+/// Whether the tests will find a server: Debian keeps its programs off the path.
+fn has_postgres() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    is_installed("postgres")
+        || versions.into_iter().any(|version| version.path().join("bin/postgres").exists())
+}
+
+fn install_postgres() -> Result<()> {
+    println!("PostgreSQL is not installed; installing it for the tests, which start their own servers");
+    // Otherwise the distribution makes and starts a server of its own.
+    let settings = Path::new("/etc/postgresql-common/createcluster.d");
+    std::fs::create_dir_all(settings)?;
+    std::fs::write(settings.join("parlour.conf"), "create_main_cluster = false\n")?;
+    apt_get_install("postgresql")
+}
+
+fn apt_get_install(package: &str) -> Result<()> {
+    shell::program("apt-get", &["update", "--quiet"]).run()?;
+    shell::program("apt-get", &["install", "--yes", "--quiet", "--no-install-recommends", package])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .run()
 }
 
 fn is_installed(program: &str) -> bool {
