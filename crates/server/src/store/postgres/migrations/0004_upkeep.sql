@@ -22,7 +22,8 @@ BEGIN
         ) AS m;
     END IF;
     IF bytes IS NOT NULL THEN
-        FOR o IN SELECT seq, octet_length(coalesce(body, '')) AS size FROM message
+        -- Of roles nobody has said anything.
+        FOR o IN SELECT seq, CASE kind WHEN 6 THEN 0 ELSE octet_length(coalesce(body, '')) END AS size FROM message
             WHERE room_id = r.id AND seq > upto ORDER BY seq DESC
         LOOP
             kept := kept + o.size;
@@ -91,7 +92,7 @@ BEGIN
     END LOOP;
     DELETE FROM reaction WHERE room_id = r.id AND sender = who;
     DELETE FROM cid_memory WHERE room_id = r.id AND sender = who;
-    DELETE FROM state WHERE room_id = r.id AND key = 'role:' || who;
+    UPDATE state SET key = 'role:' || alias WHERE room_id = r.id AND key = 'role:' || who;
 END $$;
 
 -- Stores records of an export as they are, behind the newest one or, in an empty room, from the floor
