@@ -4,12 +4,14 @@ import {
   conversationOf,
   Parlour,
   peerOf,
-  platform,
+  type Entry,
   type Events,
   type Member,
   type RoomSummary,
+  type Seq,
   type State,
 } from "../sdk/index.ts";
+import { Actions } from "./actions.ts";
 import { roomInAddress, showInAddress, socketAddress } from "./address.ts";
 import { Conversation } from "./conversation.ts";
 import { explain } from "./explain.ts";
@@ -17,6 +19,8 @@ import { Reader } from "./reader.ts";
 import * as saved from "./saved.ts";
 
 const PAGE = 50;
+/** Fewer messages than this are joined by older ones when a room is entered. */
+const FEW = 30;
 
 export class Chat {
   readonly state = signal<State>({ name: "idle" });
@@ -25,6 +29,8 @@ export class Chat {
   readonly openRoom = signal("");
   /** Rooms of the server that are not in the list. */
   readonly openRooms = signal<readonly RoomSummary[]>([]);
+  /** The message that the page is to bring into view. */
+  readonly target = signal<Seq | undefined>(undefined);
   /** The last thing that went wrong, for a passing notice. */
   readonly trouble = signal("");
   readonly open: ReadonlySignal<Conversation | undefined> = computed(() =>
@@ -36,6 +42,7 @@ export class Chat {
   /** Messages of at most this many bytes are taken. */
   messageBytes = 65_536;
   #wasOnline = false;
+  readonly actions: Actions;
   readonly #parlour: Parlour;
   readonly #reader: Reader;
 
@@ -43,7 +50,10 @@ export class Chat {
     this.#parlour = new Parlour({
       url: socketAddress(),
       ...(identity.token ? { token: identity.token } : { user: identity.user }),
+      storage: saved.cursorStorage(identity),
+      reportDelivery: true,
     });
+    this.actions = new Actions(this.#parlour, this);
     this.#reader = new Reader(this.#parlour, () => this.open.value);
     this.#on("state", (state) => this.#entered(state, onRefused));
     this.#listen();
@@ -84,38 +94,55 @@ export class Chat {
     if (peer === undefined) this.#parlour.leave(room).catch(() => {});
   }
 
-  /** Sends a message, or a failed one again: the same cid is stored once. */
-  send(conversation: Conversation, text: string, cid = platform.unique()): void {
-    const { room, peer } = conversation;
-    conversation.setDraft({ cid, text, ts: Date.now() });
-    const sent = peer === undefined ? this.#parlour.publish(room, text, cid) : this.#parlour.private(peer, text, cid);
-    sent.catch((error: unknown) => conversation.setDraft({ cid, text, ts: Date.now(), failure: explain(error) }));
-  }
-
   typing({ room, peer }: Conversation, active: boolean): void {
     if (peer === undefined) this.#parlour.typing(room, active);
   }
 
-  async loadOlder(conversation: Conversation): Promise<void> {
+  /** Loads a page of what is before the loaded messages. */
+  async loadOlder(conversation: Conversation, limit = PAGE): Promise<void> {
     const { room, oldest, older } = conversation;
     if (older.value === "loading" || older.value === "none") return;
     older.value = "loading";
     try {
-      const page = await this.#parlour.history({ room, limit: PAGE, ...(oldest !== undefined && { before: oldest }) });
+      const page = await this.#parlour.history({ room, limit, ...(oldest !== undefined && { before: oldest }) });
       batch(() => {
-        conversation.prepend(page.messages);
+        conversation.readSeq ??= page.head;
         older.value = page.more ? "some" : "none";
+        conversation.prepend(page.events);
       });
-      if (conversation.readSeq === undefined) conversation.readSeq = page.head;
     } catch (error) {
       older.value = "some";
       this.trouble.value = explain(error);
     }
   }
 
+  /** Brings a message of an open conversation into view. */
+  async jump(conversation: Conversation, seq: Seq): Promise<void> {
+    if (await this.actions.reach(conversation, seq)) this.target.value = seq;
+    else this.trouble.value = "This message is no longer kept.";
+  }
+
+  /** Opens a room at a message. */
+  async goTo(room: string, seq: Seq): Promise<void> {
+    this.show(room);
+    const conversation = this.conversations.value.get(room);
+    // What has just been entered may not know yet where its history ends.
+    if (conversation?.older.value === "unknown") await this.loadOlder(conversation);
+    if (conversation) await this.jump(conversation, seq);
+  }
+
+  /** Names of people who can be meant in a conversation: those who are or were there, and who spoke. */
+  peopleOf({ members, peer, view }: Conversation): string[] {
+    const speakers = view.messages().map(({ sender }) => sender);
+    const people = new Set([...(peer === undefined ? [] : [peer]), ...members.value.keys(), ...speakers]);
+    people.delete(this.user.value);
+    return [...people].sort((a, b) => a.localeCompare(b));
+  }
+
   /** Looks up which rooms there are, and returns the names of the user's private conversations. */
   async lookAround(): Promise<string[]> {
     const rooms = await this.#parlour.rooms().catch(() => []);
+    batch(() => rooms.forEach((summary) => this.#countUnread(summary)));
     this.openRooms.value = rooms.filter(
       ({ room, with: peer }) => peer === undefined && !this.conversations.value.has(room),
     );
@@ -152,10 +179,20 @@ export class Chat {
     void this.lookAround().then((conversations) => batch(() => conversations.forEach((room) => this.#enter(room))));
   }
 
+  /** Counts what the server knows to be unread beyond what is loaded. */
+  #countUnread({ room, unread }: RoomSummary): void {
+    const conversation = this.conversations.value.get(room);
+    if (!conversation || conversation === this.open.value) return;
+    conversation.recount();
+    conversation.hidden += Math.max(0, unread - conversation.unread.value);
+    if (conversation.readSeq === undefined) conversation.unread.value = conversation.hidden;
+    else conversation.recount();
+  }
+
   #enter(room: string): Conversation {
     const known = this.conversations.value.get(room);
     if (known) return known;
-    const conversation = new Conversation(room, peerOf(room, this.user.value));
+    const conversation = new Conversation(room, peerOf(room, this.user.value), this.user.value);
     this.conversations.value = new Map(this.conversations.value).set(room, conversation);
     saved.remember(room);
     if (conversation.peer !== undefined) return conversation;
@@ -173,40 +210,53 @@ export class Chat {
     if (this.openRoom.value === room) this.show(rest.keys().next().value ?? "general");
   }
 
-  /** Fetches what joining does not tell: who was here lately, or what was said in private. */
+  /** Fetches what joining does not tell: who was here lately, what the room is about, and what was said. */
   async #refresh(conversation: Conversation): Promise<void> {
-    const { room, peer } = conversation;
+    const { room, peer, view } = conversation;
     if (peer !== undefined) {
       if (conversation.older.value === "unknown") await this.loadOlder(conversation);
-      return this.#reader.mark(conversation);
+      this.#reader.mark(conversation);
+      const receipts = await this.#parlour.receipts(room, conversation.newest ?? 0n).catch(() => undefined);
+      if (receipts) view.apply({ type: "receipts", payload: receipts });
+    } else {
+      const [list, info] = await Promise.all([
+        this.#parlour.members(room).catch(() => undefined),
+        this.#parlour.info(room).catch(() => undefined),
+      ]);
+      if (list) conversation.setMembers(list.members, list.member_count);
+      if (info) view.apply({ type: "info", payload: info });
     }
-    const list = await this.#parlour.members(room).catch(() => undefined);
-    if (list) conversation.setMembers(list.members, list.member_count);
+    conversation.refresh();
   }
 
   #listen(): void {
-    this.#on("joined", (joined) => {
-      const conversation = this.conversations.value.get(joined.room);
-      conversation?.setMembers(joined.members, joined.member_count);
-      if (!conversation || conversation.readSeq !== undefined) return;
-      conversation.readSeq = saved.readUpTo(joined.room, joined.epoch) ?? joined.head;
-      const isWhole = joined.head - BigInt(joined.replayed) <= joined.floor;
-      conversation.older.value = isWhole ? "none" : "some";
-    });
+    this.#on("joined", (joined) => this.#joined(joined));
     this.#on("left", ({ room, code }) => {
       const conversation = this.conversations.value.get(room);
       if (conversation)
         conversation.refusal.value = explain({ code: code ?? "left", message: "You are no longer in this room." });
     });
-    this.#on("message", ({ room, cid, ...line }) => this.#heard(this.conversations.value.get(room), line, cid));
-    this.#on("private", ({ room, from, cid, ...rest }) =>
-      this.#heard(this.#enter(room), { ...rest, sender: from }, cid),
-    );
+    this.#on("entry", (entry) => this.#heard(entry));
+    this.#on("behind", ({ room, behind }) => {
+      const conversation = this.conversations.value.get(room);
+      if (!conversation) return;
+      conversation.behind.value = behind;
+      conversation.refresh();
+    });
     this.#on("reset", ({ room, reason }) => {
       const conversation = this.conversations.value.get(room);
-      conversation?.forgetLines();
+      if (!conversation) return;
+      conversation.forgetLines();
+      conversation.warning.value = explain({ code: `reset_${reason}` });
       // Numbers of another lineage say nothing about what was read.
-      if (conversation && reason !== "expired") conversation.readSeq = 0n;
+      if (reason !== "expired") conversation.readSeq = 0n;
+    });
+    this.#on("read", (notice) => this.#receipt("read", notice));
+    this.#on("delivered", (notice) => this.#receipt("delivered", notice));
+    this.#on("erased", (notice) => {
+      const conversation = this.conversations.value.get(notice.room);
+      conversation?.view.apply({ type: "erased", payload: notice });
+      conversation?.refresh();
     });
     this.#on("member_joined", (notice) => this.#changed(notice, "joined"));
     this.#on("member_left", (notice) => this.#changed(notice, "left"));
@@ -220,12 +270,52 @@ export class Chat {
     this.#on("error", (error) => (this.trouble.value = explain(error)));
   }
 
-  #heard(conversation: Conversation | undefined, line: Parameters<Conversation["append"]>[0], cid?: string): void {
+  #joined(joined: Events["joined"]): void {
+    const conversation = this.conversations.value.get(joined.room);
     if (!conversation) return;
-    if (conversation.peer !== undefined && conversation.readSeq === undefined) conversation.readSeq = line.seq - 1n;
-    if (conversation.newest !== undefined && line.seq <= conversation.newest) return;
-    conversation.append(line, line.sender === this.user.value ? cid : undefined);
-    this.#reader.heard(conversation, line, line.sender === this.user.value);
+    conversation.refusal.value = "";
+    conversation.behind.value = joined.behind ?? 0;
+    conversation.setMembers(joined.members, joined.member_count);
+    conversation.readers.value = joined.member_count;
+    conversation.view.apply({ type: "joined", payload: joined });
+    const own = conversation.view.receipt(this.user.value)?.read;
+    if (conversation.oldest === undefined) {
+      conversation.readSeq ??= own ?? saved.readUpTo(joined.room, joined.epoch) ?? joined.head;
+      const missed = BigInt(joined.replayed + (joined.behind ?? 0));
+      conversation.oldest = joined.head - missed + 1n;
+      conversation.older.value = joined.head - missed <= joined.floor ? "none" : "some";
+      // Who goes on where they were sees what was before, too.
+      if (joined.recovered && missed < FEW) void this.loadOlder(conversation);
+    }
+    this.#sawOwn(conversation, own);
+    conversation.refresh();
+  }
+
+  #receipt(kind: "read" | "delivered", notice: Events["read"]): void {
+    const conversation = this.conversations.value.get(notice.room);
+    if (!conversation) return;
+    conversation.view.apply({ type: kind, payload: notice });
+    conversation.readers.value = notice.of;
+    if (kind === "delivered") return;
+    if (notice.user === this.user.value) this.#sawOwn(conversation, notice.seq);
+    conversation.refresh();
+  }
+
+  /** The user has read on another device. */
+  #sawOwn(conversation: Conversation, seq: Seq | undefined): void {
+    if (seq === undefined || conversation.readSeq === undefined || seq <= conversation.readSeq) return;
+    conversation.readSeq = seq;
+    conversation.hidden = 0;
+  }
+
+  #heard(entry: Entry): void {
+    const { room, seq } = entry.payload;
+    const conversation = entry.type === "private" ? this.#enter(room) : this.conversations.value.get(room);
+    if (!conversation) return;
+    if (conversation.peer !== undefined) conversation.readSeq ??= seq - 1n;
+    conversation.append(entry);
+    const author = entry.type === "message" ? entry.payload.sender : entry.type === "private" && entry.payload.from;
+    if (author) this.#reader.heard(conversation, author === this.user.value);
   }
 
   #changed({ room, user, member_count }: Events["member_joined"], change: "joined" | "left"): void {

@@ -15,6 +15,11 @@ const SENTENCES: Record<string, string> = {
   message_too_big: "The message is too long.",
   storage_full: "The server has no space left.",
   closed: "You are signed out.",
+  exists: "There is such a room already.",
+  idempotency_conflict: "This was sent before with other words.",
+  reset_epoch: "The history of this room was restored: what you saw before may be missing now.",
+  reset_ahead: "The history of this room was restored: what you saw before may be missing now.",
+  reset_expired: "Some of what was said while you were away is no longer kept.",
 };
 
 /** Returns a sentence for an error, a refusal or the end of a connection. */

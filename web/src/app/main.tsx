@@ -3,7 +3,9 @@ import { render } from "preact";
 import "../styles/base.css";
 import "../styles/layout.css";
 import "../styles/timeline.css";
+import "../styles/messages.css";
 import "../styles/parts.css";
+import "../styles/dialogs.css";
 import { roomInAddress } from "./address.ts";
 import { Chat } from "./chat.ts";
 import { lastIdentity, rememberOpen, signIn, signOut, type Identity } from "./saved.ts";
@@ -32,9 +34,8 @@ function App() {
 
 effect(() => {
   const unread = chat.value?.unread.value ?? 0;
-  const name = chat.value?.openRoom.value
-    ? `${chat.value.open.value?.peer ?? chat.value.openRoom.value} · Parlour`
-    : "Parlour";
+  const open = chat.value?.open.value;
+  const name = open ? `${open.name.value} · Parlour` : "Parlour";
   document.title = unread > 0 ? `(${unread}) ${name}` : name;
 });
 

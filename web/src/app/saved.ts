@@ -1,5 +1,5 @@
 /** What this browser remembers between visits. Nothing here is secret; a token is kept per tab only. */
-import type { Position, Seq } from "../sdk/index.ts";
+import type { Position, Seq, Storage } from "../sdk/index.ts";
 
 export interface Identity {
   user: string;
@@ -96,4 +96,9 @@ export function rememberRead(room: string, { epoch, seq }: Position): void {
   if (saved.read[room]?.[1] === String(seq)) return;
   saved.read[room] = [epoch, String(seq)];
   store();
+}
+
+/** Where the SDK remembers positions. Who comes with a token is known only to the server: per tab. */
+export function cursorStorage({ token }: Identity): Storage {
+  return token ? sessionStorage : localStorage;
 }

@@ -1,6 +1,7 @@
 import type { Chat } from "../chat.ts";
+import type { Conversation } from "../conversation.ts";
 import { ago, now } from "../time.ts";
-import { MenuIcon, PeopleIcon, SearchIcon } from "./icons.tsx";
+import { GearIcon, GoIcon, MenuIcon, PeopleIcon, PinIcon, SearchIcon } from "./icons.tsx";
 import { Dot, Name } from "./people.tsx";
 import type { Drawer } from "./Room.tsx";
 
@@ -8,9 +9,11 @@ interface Props {
   chat: Chat;
   onDrawer: (which: Drawer) => void;
   onSwitch: () => void;
+  onSearch: () => void;
+  onDetails: () => void;
 }
 
-export function Header({ chat, onDrawer, onSwitch }: Props) {
+export function Header({ chat, onDrawer, onSwitch, onSearch, onDetails }: Props) {
   const conversation = chat.open.value;
   const others = [...chat.conversations.value.values()].some(
     (other) => other !== conversation && other.unread.value > 0,
@@ -26,28 +29,32 @@ export function Header({ chat, onDrawer, onSwitch }: Props) {
         {others && <span class="badge-dot" />}
       </button>
       <h1 class="title">
-        {conversation?.peer !== undefined ? (
-          <Name>{conversation.peer}</Name>
-        ) : (
-          conversation && (
-            <>
-              <span class="hash" aria-hidden="true">
-                #
-              </span>
-              <Name>{conversation.room}</Name>
-            </>
-          )
+        {conversation && conversation.peer === undefined && (
+          <span class="hash" aria-hidden="true">
+            #
+          </span>
         )}
+        {conversation && <Name>{conversation.name.value}</Name>}
       </h1>
       {conversation?.peer !== undefined && <PeerStatus chat={chat} peer={conversation.peer} />}
+      {conversation && conversation.peer === undefined && <Topic conversation={conversation} />}
       <span class="space" />
+      {conversation && <PinsButton conversation={conversation} onDetails={onDetails} />}
+      <button class="plain" aria-label="Search messages" title="Search messages (Ctrl+Shift+F)" onClick={onSearch}>
+        <SearchIcon />
+      </button>
+      {conversation && conversation.peer === undefined && (
+        <button class="plain" aria-label="About this room" title="About this room" onClick={onDetails}>
+          <GearIcon />
+        </button>
+      )}
       <button
-        class="plain"
+        class="plain only-wide"
         aria-label="Go to a room or person"
         title="Go to a room or person (Ctrl+K)"
         onClick={onSwitch}
       >
-        <SearchIcon />
+        <GoIcon />
       </button>
       {conversation && conversation.peer === undefined && (
         <button
@@ -60,6 +67,29 @@ export function Header({ chat, onDrawer, onSwitch }: Props) {
         </button>
       )}
     </header>
+  );
+}
+
+function Topic({ conversation }: { conversation: Conversation }) {
+  void conversation.version.value;
+  const { topic, isPrivate } = conversation.view;
+  return (
+    <span class="topic quiet" title={topic}>
+      {isPrivate && "private · "}
+      <bdi>{topic}</bdi>
+    </span>
+  );
+}
+
+function PinsButton({ conversation, onDetails }: { conversation: Conversation; onDetails: () => void }) {
+  void conversation.version.value;
+  const count = conversation.view.pins.length;
+  if (count === 0) return null;
+  return (
+    <button class="plain" aria-label={`Pinned messages: ${count}`} title="Pinned messages" onClick={onDetails}>
+      <PinIcon />
+      <span>{count}</span>
+    </button>
   );
 }
 

@@ -1,30 +1,75 @@
-import type { Draft, Line as Spoken, Notice } from "../conversation.ts";
-import { splitLinks } from "../links.ts";
+import type { Chat } from "../chat.ts";
+import type { Conversation, Draft, Line as Spoken, Notice } from "../conversation.ts";
 import { clockTime, fullTime } from "../time.ts";
+import { Handles } from "./Handles.tsx";
 import { Avatar, Name } from "./people.tsx";
+import { Quote } from "./Quote.tsx";
+import { Reactions } from "./Reactions.tsx";
+import { Text } from "./Text.tsx";
 
-export function Line({ line, isFirst, isOwn }: { line: Spoken; isFirst: boolean; isOwn: boolean }) {
-  const { sender, text, ts, seq } = line;
+interface Props {
+  chat: Chat;
+  conversation: Conversation;
+  line: Spoken;
+  isFirst: boolean;
+  /** Whether what can be done with the message is shown. */
+  isActive: boolean;
+  onActivate: (line: Spoken) => void;
+  onJump: (seq: bigint) => void;
+}
+
+export function Line({ chat, conversation, line, isFirst, isActive, onActivate, onJump }: Props) {
+  const { sender, ts, seq, mentions } = line;
+  const self = chat.user.value;
+  const isGone = line.deleted !== undefined || line.text === "";
+  const isPinned = conversation.view.pins.includes(seq);
   const time = (
     <time dateTime={new Date(ts).toISOString()} title={fullTime(ts)}>
       {clockTime(ts)}
     </time>
   );
+  const classes = ["line", isFirst && "first", sender === self && "own", mentions.includes(self) && "meant"];
   return (
-    <article class={`line ${isFirst ? "first" : ""} ${isOwn ? "own" : ""}`} data-seq={String(seq)}>
+    <article
+      class={classes.filter(Boolean).join(" ")}
+      data-seq={String(seq)}
+      tabIndex={-1}
+      onPointerEnter={(event) => event.pointerType === "mouse" && onActivate(line)}
+      onFocusCapture={() => onActivate(line)}
+      onClick={() => onActivate(line)}
+    >
       <div class="gutter">{isFirst ? <Avatar user={sender} /> : time}</div>
       <div class="said">
+        {line.reply_to !== undefined && (
+          <Quote chat={chat} conversation={conversation} seq={line.reply_to} onJump={onJump} />
+        )}
         {isFirst ? (
           <div class="byline">
             <Name>{sender}</Name>
             {time}
+            {isPinned && <span class="quiet">pinned</span>}
           </div>
         ) : (
           <span class="unseen">{sender}: </span>
         )}
-        <Text text={text} />
+        {isGone ? <p class="gone quiet">This message was deleted.</p> : <Text text={line.text} mentions={mentions} self={self} />}
+        {line.edited !== undefined && !isGone && <span class="edited quiet">edited</span>}
+        <Reactions chat={chat} conversation={conversation} line={line} />
+        <ThreadLink chat={chat} conversation={conversation} root={seq} />
       </div>
+      {isActive && !isGone && <Handles key={String(seq)} chat={chat} conversation={conversation} line={line} isPinned={isPinned} />}
     </article>
+  );
+}
+
+function ThreadLink({ chat, conversation, root }: { chat: Chat; conversation: Conversation; root: bigint }) {
+  if (conversation.thread.value !== undefined) return null;
+  const answers = conversation.view.messages().filter(({ thread, deleted }) => thread === root && !deleted).length;
+  if (answers === 0) return null;
+  return (
+    <button class="link thread-link" onClick={() => void chat.actions.openThread(conversation, root)}>
+      {answers === 1 ? "1 reply" : `${answers} replies`}
+    </button>
   );
 }
 
@@ -40,7 +85,7 @@ export function DraftLine({
   onRetry: () => void;
   onDrop: () => void;
 }) {
-  const { text, failure } = draft;
+  const { text, failure, mentions } = draft;
   return (
     <article class={`line draft own first ${failure ? "failed" : "pending"}`}>
       <div class="gutter">
@@ -51,7 +96,7 @@ export function DraftLine({
           <Name>{user}</Name>
           {!failure && <span class="quiet">sending…</span>}
         </div>
-        <Text text={text} />
+        <Text text={text} mentions={mentions} />
         {failure && (
           <div class="failure" role="alert">
             <span>Not sent. {failure}</span>
@@ -68,45 +113,30 @@ export function DraftLine({
   );
 }
 
-/** Text nodes and links, so that no message is ever markup. */
-function Text({ text }: { text: string }) {
-  return (
-    <p class="text" dir="auto">
-      {splitLinks(text).map(({ text, href }) =>
-        href ? (
-          <a href={href} title={href} target="_blank" rel="noopener noreferrer">
-            {text}
-          </a>
-        ) : (
-          text
-        ),
-      )}
-    </p>
-  );
-}
-
 /** Most people that a row of notices names. */
 const NAMED = 4;
 
 export function Notices({ notices }: { notices: readonly Notice[] }) {
-  const said = (["joined", "left"] as const).map(
-    (change) => [change, notices.filter((notice) => notice.change === change)] as const,
-  );
-  const told = said.filter(([, of]) => of.length > 0);
+  const changes = [...new Set(notices.map(({ change }) => change))];
+  // Who comes stands before who goes.
+  changes.sort((a, b) => Number(a === "left") - Number(b === "left"));
   return (
     <p class="notice quiet">
-      {told.map(([change, of], index) => (
-        <span key={change}>
-          {index > 0 && " · "}
-          {of.slice(0, NAMED).map(({ user }, place) => (
-            <span key={user}>
-              {place > 0 && ", "}
-              <Name>{user}</Name>
-            </span>
-          ))}
-          {of.length > NAMED && ` and ${of.length - NAMED} more`} {change}
-        </span>
-      ))}
+      {changes.map((change, index) => {
+        const of = notices.filter((notice) => notice.change === change);
+        return (
+          <span key={change}>
+            {index > 0 && " · "}
+            {of.slice(0, NAMED).map(({ user }, place) => (
+              <span key={user}>
+                {place > 0 && ", "}
+                <Name>{user}</Name>
+              </span>
+            ))}
+            {of.length > NAMED && ` and ${of.length - NAMED} more`} <bdi>{change}</bdi>
+          </span>
+        );
+      })}
     </p>
   );
 }

@@ -78,9 +78,13 @@ function RoomRow({ chat, conversation }: { chat: Chat; conversation: Conversatio
         ) : (
           <Dot member={chat.memberOf(peer)} />
         )}
-        <Name>{peer ?? room}</Name>
+        <Name>{conversation.name.value}</Name>
         {unread > 0 && (
-          <span class="badge" aria-label={`${unread} unread`}>
+          <span
+            class={`badge ${conversation.isMeant.value ? "meant" : ""}`}
+            aria-label={`${unread} unread${conversation.isMeant.value ? ", one means you" : ""}`}
+          >
+            {conversation.isMeant.value && "@"}
             {unread > 99 ? "99+" : unread}
           </span>
         )}

@@ -13,15 +13,22 @@ interface Choice {
   choose: () => void;
 }
 
+interface Props {
+  chat: Chat;
+  /** Creates a room; the name is what was written. */
+  onCreate: (room: string) => void;
+  onClose: () => void;
+}
+
 /** Most choices that are listed. */
 const LISTED = 12;
 
 /** Goes to a room or person by a few letters; Ctrl+K. */
-export function Switcher({ chat, onClose }: { chat: Chat; onClose: () => void }) {
+export function Switcher({ chat, onCreate, onClose }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const wanted = useSignal("");
   const at = useSignal(0);
-  const choices = useComputed(() => find(chat, wanted.value.trim().normalize("NFC")));
+  const choices = useComputed(() => find(chat, wanted.value.trim().normalize("NFC"), onCreate));
   useEffect(() => dialog.current!.showModal(), []);
   const choose = (choice: Choice | undefined) => {
     if (!choice) return;
@@ -84,7 +91,7 @@ export function Switcher({ chat, onClose }: { chat: Chat; onClose: () => void })
   );
 }
 
-function find(chat: Chat, wanted: string): Choice[] {
+function find(chat: Chat, wanted: string, onCreate: (room: string) => void): Choice[] {
   const self = chat.user.value;
   const isPerson = wanted.startsWith("@");
   const text = wanted.replace(/^[#@]/, "");
@@ -97,19 +104,24 @@ function find(chat: Chat, wanted: string): Choice[] {
   );
   users.delete(self);
   const choices = [
-    ...rooms.map(({ room, unread }) => roomChoice(chat, room, unread.value > 0 ? `${unread.value} unread` : "")),
-    ...chat.openRooms.value.map(({ room, member_count }) => roomChoice(chat, room, `${member_count} here`)),
+    ...rooms.map(({ room, name, unread }) =>
+      roomChoice(chat, room, unread.value > 0 ? `${unread.value} unread` : "", name.value),
+    ),
+    ...chat.openRooms.value.map(({ room, member_count, title }) =>
+      roomChoice(chat, room, `${member_count} here`, title || room),
+    ),
     ...[...users].map((user) => personChoice(chat, user, "private")),
   ].filter(({ sign, name }) => matches(name, text) && !(isPerson && sign === "#"));
   const isKnown = choices.some(({ name }) => name === text);
   const listed = choices.sort((a, b) => rank(b, text) - rank(a, text)).slice(0, LISTED);
   if (text && !isKnown && text !== self)
     listed.push(isPerson ? personChoice(chat, text, "write in private") : roomChoice(chat, text, "open this room"));
+  if (!isPerson) listed.push({ key: "create", sign: "+", name: text, note: "create a room", choose: () => onCreate(text) });
   return listed;
 }
 
-function roomChoice(chat: Chat, room: string, note: string): Choice {
-  return { key: `#${room}`, sign: "#", name: room, note, choose: () => chat.show(room) };
+function roomChoice(chat: Chat, room: string, note: string, name = room): Choice {
+  return { key: `#${room}`, sign: "#", name, note, choose: () => chat.show(room) };
 }
 
 function personChoice(chat: Chat, user: string, note: string): Choice {

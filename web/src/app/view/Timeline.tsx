@@ -1,12 +1,13 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Chat } from "../chat.ts";
-import type { Conversation } from "../conversation.ts";
+import type { Conversation, Line as Spoken } from "../conversation.ts";
 import { dayName, now } from "../time.ts";
-import { DownIcon } from "./icons.tsx";
+import { CloseIcon, DownIcon } from "./icons.tsx";
 import { DraftLine, Line, Notices } from "./Line.tsx";
 import { Name } from "./people.tsx";
-import { arrange, type Row } from "./rows.ts";
+import { ReadBy } from "./Reactions.tsx";
+import { arrange } from "./rows.ts";
 
 /** How near to an end counts as being there, in pixels. */
 const NEAR = 60;
@@ -19,8 +20,9 @@ interface Props {
 }
 
 export function Timeline({ chat, conversation }: Props) {
-  const { entries, mark, drafts, older, refusal, room, peer } = conversation;
-  const rows = useComputed(() => arrange(entries.value, mark.value));
+  const { shown, mark, drafts, older, refusal, room, peer, thread } = conversation;
+  const rows = useComputed(() => arrange(shown.value, mark.value));
+  const active = useSignal<bigint | undefined>(undefined);
   const frame = useRef<HTMLDivElement>(null);
   const isBehind = useSignal(false);
   const view = useRef({ isAtEnd: true, height: 0, oldest: conversation.oldest });
@@ -46,14 +48,31 @@ export function Timeline({ chat, conversation }: Props) {
     const { scrollTop, scrollHeight, clientHeight } = frame.current!;
     view.current.isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR;
     isBehind.value = !view.current.isAtEnd;
-    if (scrollTop < FETCH_NEAR && isBehind.value && older.value === "some") void chat.loadOlder(conversation);
+    if (scrollTop < FETCH_NEAR && isBehind.value && older.value === "some" && thread.value === undefined)
+      void chat.loadOlder(conversation);
   };
+  const jump = (seq: bigint) => void chat.jump(conversation, seq);
+  useLayoutEffect(() => {
+    const seq = chat.target.value;
+    const line = seq !== undefined && frame.current!.querySelector<HTMLElement>(`[data-seq="${seq}"]`);
+    if (!line) return;
+    chat.target.value = undefined;
+    view.current.isAtEnd = false;
+    line.scrollIntoView({ block: "center" });
+    line.classList.add("flash");
+    line.focus({ preventScroll: true });
+    line.addEventListener("animationend", () => line.classList.remove("flash"), { once: true });
+  });
   return (
     <div class="timeline-frame">
+      <ThreadHead chat={chat} conversation={conversation} />
+      <Behind conversation={conversation} />
       <div
         class="timeline"
         ref={frame}
         onScroll={onScroll}
+        onKeyDown={stepThroughLines}
+        onPointerLeave={(event) => event.pointerType === "mouse" && (active.value = undefined)}
         role="log"
         aria-label={`Messages in ${peer ?? room}`}
         aria-busy={older.value === "loading"}
@@ -65,20 +84,41 @@ export function Timeline({ chat, conversation }: Props) {
               {refusal.value}
             </p>
           ) : (
-            <Beginning chat={chat} conversation={conversation} />
+            thread.value === undefined && <Beginning chat={chat} conversation={conversation} />
           )}
-          {rows.value.map((row) => (
-            <RowView key={row.key} row={row} self={chat.user.value} />
-          ))}
+          {rows.value.map((row) => {
+            switch (row.kind) {
+              case "day":
+                return <Divider key={row.key} text={dayName(row.ts, now.value)} />;
+              case "mark":
+                return <Divider key={row.key} text="New" isNew />;
+              case "notices":
+                return <Notices key={row.key} notices={row.notices} />;
+              case "line":
+                return (
+                  <Line
+                    key={row.key}
+                    chat={chat}
+                    conversation={conversation}
+                    line={row.line}
+                    isFirst={row.isFirst}
+                    isActive={active.value === row.line.seq}
+                    onActivate={({ seq }: Spoken) => (active.value = seq)}
+                    onJump={jump}
+                  />
+                );
+            }
+          })}
           {drafts.value.map((draft) => (
             <DraftLine
               key={draft.cid}
               draft={draft}
               user={chat.user.value}
-              onRetry={() => chat.send(conversation, draft.text, draft.cid)}
+              onRetry={() => chat.actions.send(conversation, draft)}
               onDrop={() => conversation.dropDraft(draft.cid)}
             />
           ))}
+          <ReadBy chat={chat} conversation={conversation} />
         </div>
       </div>
       {isBehind.value && (
@@ -90,9 +130,60 @@ export function Timeline({ chat, conversation }: Props) {
   );
 }
 
+/** The arrows go from message to message, whose actions follow with Tab. */
+function stepThroughLines(event: KeyboardEvent): void {
+  const step = event.key === "ArrowUp" ? -1 : event.key === "ArrowDown" ? 1 : 0;
+  const timeline = event.currentTarget as HTMLElement;
+  if (step === 0 || (event.target as HTMLElement).closest("input, textarea")) return;
+  const lines = [...timeline.querySelectorAll<HTMLElement>(".line:not(.draft)")];
+  const at = lines.findIndex((line) => line.contains(document.activeElement));
+  const next = at < 0 ? lines.at(-1) : lines[at + step];
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+}
+
+function Divider({ text, isNew = false }: { text: string; isNew?: boolean }) {
+  return (
+    <div class={isNew ? "day new" : "day"}>
+      <span>{text}</span>
+    </div>
+  );
+}
+
+function ThreadHead({ chat, conversation }: Props) {
+  if (conversation.thread.value === undefined) return null;
+  const count = conversation.shown.value.length;
+  return (
+    <div class="thread-head" role="status">
+      <span>Thread · {count === 1 ? "1 message" : `${count} messages`}</span>
+      <span class="space" />
+      <button class="plain small" aria-label="Close the thread" onClick={() => chat.actions.closeThread(conversation)}>
+        <CloseIcon />
+      </button>
+    </div>
+  );
+}
+
+/** Says what is missing: what is still to come, and what cannot come any more. */
+function Behind({ conversation }: { conversation: Conversation }) {
+  const { behind, warning } = conversation;
+  return (
+    <div role="status">
+      {behind.value > 0 && <div class="banner catching">Catching up: {behind.value} to go…</div>}
+      {warning.value && (
+        <div class="banner">
+          <span>{warning.value}</span>
+          <button onClick={() => (warning.value = "")}>Understood</button>
+        </div>
+      )}
+    </div>
+  );
+}
+
 /** What stands above the oldest line. */
 function Beginning({ chat, conversation }: Props) {
-  const { older, peer, room } = conversation;
+  const { older, peer, view } = conversation;
   if (older.value === "some")
     return (
       <button class="older" onClick={() => void chat.loadOlder(conversation)}>
@@ -103,39 +194,14 @@ function Beginning({ chat, conversation }: Props) {
   return (
     <div class="beginning">
       <h2>
-        {peer !== undefined ? (
-          <Name>{peer}</Name>
-        ) : (
-          <>
-            <span class="hash">#</span>
-            <Name>{room}</Name>
-          </>
-        )}
+        {peer === undefined && <span class="hash">#</span>}
+        <Name>{conversation.name.value}</Name>
       </h2>
       <p class="quiet">
-        {peer !== undefined ? "Only the two of you read this conversation." : "This is the beginning of the room."}
+        {peer !== undefined
+          ? "Only the two of you read this conversation."
+          : view.topic || "This is the beginning of the room."}
       </p>
     </div>
   );
-}
-
-function RowView({ row, self }: { row: Row; self: string }) {
-  switch (row.kind) {
-    case "day":
-      return (
-        <div class="day">
-          <span>{dayName(row.ts, now.value)}</span>
-        </div>
-      );
-    case "mark":
-      return (
-        <div class="day new">
-          <span>New</span>
-        </div>
-      );
-    case "notices":
-      return <Notices notices={row.notices} />;
-    case "line":
-      return <Line line={row.line} isFirst={row.isFirst} isOwn={row.line.sender === self} />;
-  }
 }

@@ -69,3 +69,46 @@ export const Mark = () => (
     <circle cx="18.500" cy="14" r="1.600" fill="currentColor" />
   </svg>
 );
+export const SmileIcon = () => (
+  <Icon>
+    <circle cx="12" cy="12" r="8.500" />
+    <path d="M8.500 14c1.800 2.700 5.200 2.700 7 0M9 9.500v.01M15 9.500v.01" />
+  </Icon>
+);
+export const ReplyIcon = () => (
+  <Icon>
+    <path d="M9.500 6 4.500 11l5 5M5 11h8c4 0 6 2.500 6.500 7" />
+  </Icon>
+);
+export const ThreadIcon = () => (
+  <Icon>
+    <path d="M4 5h16v11H10l-4 4v-4H4zM8 9h8M8 12h5" />
+  </Icon>
+);
+export const PinIcon = () => (
+  <Icon>
+    <path d="M9 4h6l-1 6 3 3H7l3-3zM12 13v7" />
+  </Icon>
+);
+export const EditIcon = () => (
+  <Icon>
+    <path d="m5 19 1-4L16 5l3 3L9 18z" />
+  </Icon>
+);
+export const TrashIcon = () => (
+  <Icon>
+    <path d="M5 7h14M9 7V4h6v3M7 7l1 13h8l1-13" />
+  </Icon>
+);
+export const GoIcon = () => (
+  <Icon>
+    <path d="M5 9h14M5 15h14M10 4 8 20M16 4l-2 16" />
+  </Icon>
+);
+export const GearIcon = () => (
+  <Icon>
+    <path d="M4 7h9M19 7h1M4 17h1M11 17h9" />
+    <circle cx="16" cy="7" r="2.500" />
+    <circle cx="8" cy="17" r="2.500" />
+  </Icon>
+);
