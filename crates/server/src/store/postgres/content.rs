@@ -83,7 +83,7 @@ impl<'a> Columns<'a> {
             format!("{key}{SEPARATOR}{value}")
         });
         let extra = pairs.collect::<Vec<_>>().join(SEPARATOR.encode_utf8(&mut [0; 4]));
-        Self { kind, body: Some(json.into()), extra: Some(extra), ..Self::default() }
+        Self { kind, body: Some(escape(&json).into_owned().into()), extra: Some(extra), ..Self::default() }
     }
 
     /// Whether nothing has to be looked at before it is stored but its cid.
@@ -199,8 +199,8 @@ pub(super) fn record(row: &Row, room: &RoomKey<'_>) -> Result<Record, Fault> {
 }
 
 /// The [`COLUMNS`] as they are stored.
+// tidy: the columns of one table
 struct Stored<'a> {
-    // tidy: the columns of one table
     seq: i64,
     ts: i64,
     sender: &'a str,

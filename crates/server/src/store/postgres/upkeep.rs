@@ -102,7 +102,7 @@ pub(super) async fn erase(session: &Session, user: &UserId, alias: &UserId) -> R
 
 /// Returns how the JSON of a change of a user's role begins.
 fn role_prefix(user: &UserId) -> String {
-    format!("{{\"user\":{}", serde_json::Value::from(user.as_str()))
+    escape(&format!("{{\"user\":{}", serde_json::Value::from(user.as_str()))).into_owned()
 }
 
 /// Deletes a user's cursors and last activities; returns the rooms of those.
@@ -168,8 +168,8 @@ pub(super) async fn restore(session: &Session, room: &RoomName, part: &Snapshot)
 
 /// Records as columns.
 #[derive(Default)]
+// tidy: one array per column of one table
 struct Rows {
-    // tidy: one array per column of one table
     seq: Vec<i64>,
     ts: Vec<i64>,
     sender: Vec<String>,
