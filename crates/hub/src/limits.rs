@@ -40,6 +40,16 @@ impl Gcra {
         Ok(arrival.saturating_add(self.interval_ns))
     }
 
+    /// Decides about `events` at once like about one, and charges for all of them: what goes beyond the
+    /// burst is waited for afterwards.
+    ///
+    /// # Errors
+    /// As [`Gcra::check`].
+    pub fn charge(&self, events: u32, arrival_ns: u64, now_ns: u64) -> Result<u64, u32> {
+        let rest = self.interval_ns.saturating_mul(u64::from(events.saturating_sub(1)));
+        self.check(arrival_ns, now_ns).map(|next| next.saturating_add(rest))
+    }
+
     /// Whether a state says no more than a fresh one, so that it may be forgotten.
     #[must_use]
     pub fn is_idle(&self, arrival_ns: u64, now_ns: u64) -> bool {
@@ -67,6 +77,14 @@ mod tests {
             next.is_ok()
         });
         assert_eq!(passed.count(), 100, "ten seconds at ten per second");
+    }
+
+    #[test]
+    fn a_batch_passes_as_one_and_is_paid_for_afterwards() {
+        let gcra = Gcra::new(10, 20);
+        let state = gcra.charge(64, 0, SECOND).expect("a fresh budget");
+        assert_eq!(gcra.charge(1, state, SECOND), Err(4_500), "64 less the burst, and one more");
+        assert!(gcra.charge(64, state, SECOND + 4_500_000_000).is_ok());
     }
 
     #[test]

@@ -12,7 +12,7 @@ const SPEED_ABUSE: u32 = 200;
 /// The rates that every session of a node obeys.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Messages: `publish` and `private`.
+    /// Messages, and everything else that is stored.
     pub messages: Gcra,
     /// Everything else.
     pub commands: Gcra,
@@ -50,7 +50,7 @@ impl Session {
     /// Decides whether a command may go on.
     ///
     /// `user` decides about the budget that all connections of the user share; it is asked only
-    /// for messages that this connection's own budget allows.
+    /// for messages that this connection's own budget allows. A batch costs as much as its messages.
     ///
     /// # Errors
     /// `rate_limited` with the time to wait.
@@ -59,16 +59,18 @@ impl Session {
         now_ns: u64,
         rates: &Rates,
         command: &Command,
-        user: impl FnOnce(&Gcra) -> Result<(), u32>,
+        user: impl FnOnce(&Gcra, u32) -> Result<(), u32>,
     ) -> Result<(), Refusal> {
         let checked = match command {
-            Command::Publish(_) | Command::Private(_) => {
-                let next = rates.messages.check(self.messages_ns, now_ns);
-                next.and_then(|next| user(&rates.messages).map(|()| self.messages_ns = next))
-            }
             // Each of its rooms is entered as by a command of its own.
             Command::Hello(hello) => self.spend(now_ns, rates, 1 + hello.resume.len()),
-            _ => self.spend(now_ns, rates, 1),
+            _ => match messages(command) {
+                0 => self.spend(now_ns, rates, 1),
+                messages => {
+                    let next = rates.messages.charge(messages, self.messages_ns, now_ns);
+                    next.and_then(|next| user(&rates.messages, messages).map(|()| self.messages_ns = next))
+                }
+            },
         };
         checked.map_err(|wait_ms| Refusal::retry_after(ErrorCode::RateLimited, wait_ms))
     }
@@ -91,6 +93,23 @@ impl Session {
             }
             _ => None,
         }
+    }
+}
+
+/// Counts the entries that a command wants stored.
+fn messages(command: &Command) -> u32 {
+    match command {
+        Command::Batch(batch) => u32::try_from(batch.messages.len()).unwrap_or(u32::MAX),
+        Command::Publish(_)
+        | Command::Private(_)
+        | Command::Edit(_)
+        | Command::Delete(_)
+        | Command::React(_)
+        | Command::Pin(_)
+        | Command::Create(_)
+        | Command::Configure(_)
+        | Command::Role(_) => 1,
+        _ => 0,
     }
 }
 
@@ -154,7 +173,7 @@ mod tests {
         let room = RoomName::parse("general").expect("valid");
         let resume = vec![Resume { room, since: Position::default() }; limits::ROOMS_PER_CONNECTION];
         let hello = Command::Hello(Hello { token: None, user: None, resume });
-        let mut admit = |now_ns| session.admit(now_ns, &rates, &hello, |_| Ok(()));
+        let mut admit = |now_ns| session.admit(now_ns, &rates, &hello, |_, _| Ok(()));
         assert!(admit(0).is_ok(), "all rooms at once, to begin with");
         let refusal = admit(0).expect_err("the budget is spent");
         assert_eq!(refusal.code, ErrorCode::RateLimited);

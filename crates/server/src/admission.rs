@@ -145,9 +145,9 @@ impl UserBudget {
     ///
     /// # Errors
     /// The time to wait, in milliseconds.
-    pub fn spend(&self, rate: &Gcra, now_ns: u64) -> Result<(), u32> {
+    pub fn spend(&self, rate: &Gcra, messages: u32, now_ns: u64) -> Result<(), u32> {
         let before = self.arrival_ns.load(Relaxed);
-        let after = rate.check(before, now_ns)?;
+        let after = rate.charge(messages, before, now_ns)?;
         self.arrival_ns.fetch_add(after.saturating_sub(before), Relaxed);
         Ok(())
     }
@@ -203,8 +203,8 @@ impl Permit {
     ///
     /// # Errors
     /// The time to wait, in milliseconds.
-    pub fn spend(&self, rate: &Gcra, now_ns: u64) -> Result<(), u32> {
-        self.user.as_ref().map_or(Ok(()), |(_, budget)| budget.spend(rate, now_ns))
+    pub fn spend(&self, rate: &Gcra, messages: u32, now_ns: u64) -> Result<(), u32> {
+        self.user.as_ref().map_or(Ok(()), |(_, budget)| budget.spend(rate, messages, now_ns))
     }
 
     fn release_address(&mut self) {
@@ -338,11 +338,11 @@ mod tests {
         };
         let now_ns = admission.clock.mono_ns() + 1_000_000_000;
         let (one, two) = (connect(), connect());
-        assert!(one.spend(&rate, now_ns).is_ok() && two.spend(&rate, now_ns).is_ok());
+        assert!(one.spend(&rate, 1, now_ns).is_ok() && two.spend(&rate, 1, now_ns).is_ok());
         drop((one, two));
         let again = connect();
-        assert_eq!(again.spend(&rate, now_ns), Err(1_000));
-        assert!(again.spend(&rate, now_ns + 1_000_000_000).is_ok());
+        assert_eq!(again.spend(&rate, 1, now_ns), Err(1_000));
+        assert!(again.spend(&rate, 1, now_ns + 1_000_000_000).is_ok());
     }
 
     #[test]

@@ -96,7 +96,9 @@ impl Shard {
         let now_ns = self.node.clock.mono_ns();
         let connection = &mut self.connections[slot as usize];
         let permit = &connection.permit;
-        connection.session.admit(now_ns, &self.node.rates, command, |rate| permit.spend(rate, now_ns))?;
+        connection.session.admit(now_ns, &self.node.rates, command, |rate, messages| {
+            permit.spend(rate, messages, now_ns)
+        })?;
         match command {
             Command::History(query) => self.allow(Action::Read, &query.room),
             Command::Info(info) => self.allow(Action::Read, &info.room),
