@@ -32,11 +32,13 @@
 //!   own, or drop them.
 //! - One task per client. [`Client::close`] waits for its end.
 //!
-//! Reading order: `builder`, `client` (the requests), `driver` (the task), `track` (gap-free rooms).
+//! Reading order: `builder`, `client` (the requests), `driver` (the task), `track` (gap-free rooms),
+//! `conversation` (a room as it is now).
 
 mod backoff;
 mod builder;
 mod client;
+mod conversation;
 mod driver;
 mod entry;
 mod error;
@@ -47,6 +49,7 @@ mod update;
 
 pub use builder::{Builder, Encoding};
 pub use client::{Client, JoinOptions, Page};
+pub use conversation::{Conversation, Spoken};
 pub use error::{Error, Lost};
 pub use parlour_protocol::command::{Availability, Command, Draft, Publish};
 pub use parlour_protocol::content::{Details, Role, Settings, Tally};

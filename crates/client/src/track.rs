@@ -154,8 +154,7 @@ impl Track {
     /// Takes the page that a step asked for, of the lineage that was confirmed.
     pub(crate) fn page(&mut self, page: HistoryPage) -> Step {
         let begin = self.last;
-        let mut step = Step::default();
-        step.missed = self.skip_to(page.floor);
+        let mut step = Step { missed: self.skip_to(page.floor), ..Step::default() };
         for entry in page.events {
             if let Some(seq) = entry.seq() {
                 self.take_next(seq, entry, &mut step);
