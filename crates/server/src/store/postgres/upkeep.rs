@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::digest::digest;
 use super::super::{Document, Keep};
 use super::content::{Columns, number, role_word, settings_changes};
-use super::escape::escape;
+use super::escape::{escape, unescape};
 use super::fault::Fault;
 use super::reader::{self, document_checksum};
 use super::session::Session;
@@ -73,23 +73,26 @@ pub(super) async fn trim(session: &Session, room: &RoomName, keep: Keep) -> Resu
 /// Erases what a user has said; returns the rooms concerned.
 pub(super) async fn erase(session: &Session, user: &UserId, alias: &UserId) -> Result<Vec<RoomName>, Fault> {
     let role = role_prefix(user);
-    let sql = "SELECT r.name FROM room r WHERE r.id IN (\
-                   SELECT room_id FROM message WHERE sender = $1 OR (kind = 6 AND starts_with(body, $2)) \
-                   UNION SELECT room_id FROM reaction WHERE sender = $1 \
-                   UNION SELECT room_id FROM cid_memory WHERE sender = $1 \
-                   UNION SELECT room_id FROM state WHERE key = 'role:' || $1)";
+    // Nobody has seen the rest.
+    let sql = "SELECT r.name, bool_or(found.is_seen) FROM room r JOIN (\
+                   SELECT room_id, true FROM message WHERE sender = $1 OR (kind = 6 AND starts_with(body, $2)) \
+                   UNION SELECT room_id, true FROM state WHERE key = 'role:' || $1 \
+                   UNION SELECT room_id, false FROM reaction WHERE sender = $1 \
+                   UNION SELECT room_id, false FROM cid_memory WHERE sender = $1\
+               ) AS found (room_id, is_seen) ON found.room_id = r.id GROUP BY r.name";
     let rows = session.client.query(sql, &[&user.as_str(), &role]).await?;
     let mut rooms = BTreeSet::new();
     for row in rows {
-        rooms.insert(RoomName::parse_any(row.try_get(0)?).map_err(|_| Fault::Corrupt)?);
-    }
-    for room in &rooms {
+        let room = RoomName::parse_any(row.try_get(0)?).map_err(|_| Fault::Corrupt)?;
         let erase = "CALL erase_room($1, $2, $3, $4, $5)";
         let other_role = role_prefix(alias);
         session
             .client
             .execute(erase, &[&room.as_str(), &user.as_str(), &alias.as_str(), &role, &other_role])
             .await?;
+        if row.try_get(1)? {
+            rooms.insert(room);
+        }
     }
     rooms.extend(forget_documents(session, user).await?);
     // Takes what is no longer visible out of tables and indexes.
@@ -111,10 +114,12 @@ async fn forget_documents(session: &Session, user: &UserId) -> Result<Vec<RoomNa
     let end = format!("{DOCUMENT_SEPARATOR}{user}");
     let sql = "DELETE FROM document WHERE starts_with(key, $1) \
                OR (split_part(key, $3, 1) IN ('seen', 'cursor') AND right(key, length($2)) = $2) RETURNING key";
-    let rows = session.client.query(sql, &[&read, &end, &DOCUMENT_SEPARATOR.to_string()]).await?;
+    let rows =
+        session.client.query(sql, &[&escape(&read), &escape(&end), &DOCUMENT_SEPARATOR.to_string()]).await?;
     let mut rooms = Vec::new();
     for row in rows {
-        let mut parts = row.try_get::<_, &str>(0)?.split(DOCUMENT_SEPARATOR);
+        let key = unescape(row.try_get(0)?).ok_or(Fault::Corrupt)?;
+        let mut parts = key.split(DOCUMENT_SEPARATOR);
         if let (Some("seen" | "cursor"), Some(room)) = (parts.next(), parts.next()) {
             rooms.extend(RoomName::parse_any(room).ok());
         }
