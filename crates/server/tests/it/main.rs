@@ -20,6 +20,8 @@ mod lifecycle;
 mod limits;
 mod observe;
 mod pipelines;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod presence;
 mod private;
 mod resume;
