@@ -28,7 +28,7 @@ impl Room {
         out: &mut Vec<Effect>,
     ) {
         if let Err(refusal) = self.may_join(scene, &caller) {
-            return turn_away(&self.name, caller, refusal, out);
+            return self.send_off(scene, caller, refusal, out);
         }
         // `member_joined` means online and without a text; anything else is told as well.
         let presence_is_plain = presence.status == Availability::Online && presence.text.is_none();
@@ -84,9 +84,13 @@ impl Room {
         if let Err(refusal) = self.may_read_log(&caller.user) {
             return refuse(&caller, refusal, out);
         }
-        if after > self.position {
-            let resync = self.resync(Unrecovered::Epoch);
-            return self.go_live(caller, resync, Vec::new(), out);
+        let lost = match after {
+            after if after > self.position => Some(Unrecovered::Epoch),
+            after if after < self.floor => Some(Unrecovered::Expired),
+            _ => None,
+        };
+        if let Some(reason) = lost {
+            return self.go_live(caller, self.resync(reason), Vec::new(), out);
         }
         self.members.set_stage(&caller.user, caller.conn, Stage::Reading(after));
         self.replay(scene, Replay { caller, cause: Cause::More, after, events: Vec::new() }, out);
@@ -201,12 +205,17 @@ impl Room {
             return self.tell_part(replay, out);
         }
         let Replay { caller, cause, after, .. } = replay;
-        let Caller { conn, user, .. } = caller.clone();
         if cause == Cause::More {
-            self.members.set_stage(&user, conn, Stage::Behind(after));
+            self.members.set_stage(&caller.user, caller.conn, Stage::Behind(after));
             return refuse(&caller, store_refusal(code), out);
         }
-        turn_away(&self.name, caller, store_refusal(code), out);
+        self.send_off(scene, caller, store_refusal(code), out);
+    }
+
+    /// Tells a connection that it could not enter; if it was here already, it no longer is.
+    fn send_off(&mut self, scene: Scene<'_>, caller: Caller, refusal: Refusal, out: &mut Vec<Effect>) {
+        let Caller { conn, user, .. } = caller.clone();
+        turn_away(&self.name, caller, refusal, out);
         self.remove(scene, &user, conn, Ending::Deliberate, out);
     }
 

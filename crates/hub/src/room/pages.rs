@@ -1,6 +1,6 @@
 //! Older parts of the log while somebody reads them: one read of the store serves all who resume.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parlour_protocol::Seq;
@@ -21,8 +21,8 @@ const KEEP_MS: u64 = 5_000;
 /// Blocks of the log that were read lately, and those who wait for one.
 #[derive(Debug, Default)]
 pub(super) struct Pages {
-    blocks: HashMap<u64, Block>,
-    waiting: HashMap<u64, Waiting>,
+    blocks: BTreeMap<u64, Block>,
+    waiting: BTreeMap<u64, Waiting>,
 }
 
 /// Those who wait for a block that is being read.

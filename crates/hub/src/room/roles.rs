@@ -1,6 +1,6 @@
 //! Who may do what in a room, and what becomes of those who no longer may.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use compact_str::CompactString;
 use parlour_protocol::content::{Content, Role, RoleChange, Settings};
@@ -132,7 +132,8 @@ impl Room {
             return;
         }
         let strangers = self.members.users().filter(|user| !self.state.roles.contains_key(*user));
-        for user in strangers.cloned().collect::<Vec<_>>() {
+        // Sorted, so that the same inputs have the same effects.
+        for user in strangers.cloned().collect::<BTreeSet<_>>() {
             for conn in self.members.connections(&user) {
                 out.push(Effect::Expel { from: conn, room: self.name.clone() });
                 self.members.leave(&user, conn, Ending::Deliberate, 0);

@@ -1,12 +1,14 @@
 //! Random users, connections and rooms on a store that is slow and fails, against the model.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use parlour_hub::input::{Caller, Ending, Input};
+use parlour_hub::input::{Caller, CursorKind, Ending, Input};
+use parlour_hub::log::{NewEntry, RoomState};
 use parlour_hub::rules::Pattern;
 use parlour_hub::{ConnId, Rules};
 use parlour_protocol::command::{Availability, HistoryQuery, SetPresence};
+use parlour_protocol::content::{Content, NewText, Reaction, Role, RoleChange, Settings, Target, Text};
 use parlour_protocol::{ErrorCode, Position, RoomName, Seq, UserId};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -15,61 +17,25 @@ use crate::model::{GRACE_MS, Model};
 use crate::store::{Fault, Hold};
 use crate::world::{World, conn, room, user};
 
-/// Browser tabs and devices, each with one connection at a time; every third one is of one user.
-const PLACES: u8 = 7;
+use op::{Op, PLACES, ROOMS};
+
+mod op;
+
 static USERS: LazyLock<[UserId; 3]> = LazyLock::new(|| ["alice", "bob", "carol"].map(user));
-static ROOMS: LazyLock<[RoomName; 3]> = LazyLock::new(|| ["general", "quiet", "live:rates"].map(room));
+static NAMES: LazyLock<[RoomName; ROOMS as usize]> =
+    LazyLock::new(|| ["general", "quiet", "live:rates", CLUB].map(room));
+/// A private room, which alice owns.
+const CLUB: &str = "club";
+/// Its first entries: the settings, and three roles.
+const FOUNDING: u64 = 4;
 /// Cases per run, or more with `PROPTEST_CASES`; a failure prints the shortest sequence that fails.
 const CASES: u32 = 1_500;
-
-/// Something that somebody does.
-#[derive(Debug, Clone)]
-enum Op {
-    Join { place: u8, room: u8, history: u8, away: bool },
-    JoinSince { place: u8, room: u8, seq: u8 },
-    Resume { place: u8, room: u8 },
-    Leave { place: u8, room: u8 },
-    End { place: u8, lost: bool },
-    Say { place: u8, room: u8 },
-    SayAgain { place: u8 },
-    Tell { place: u8, to: u8 },
-    Type { place: u8, room: u8, active: bool },
-    Presence { place: u8, room: u8, away: bool },
-    History { place: u8, room: u8 },
-    Wait { seconds: u8 },
-    Hold(u8),
-    Answer { index: u8 },
-    Fault(u8),
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    any::<[u8; 4]>().prop_map(|[kind, a, b, c]| {
-        let (place, room, flag) = (a % PLACES, b % 3, c % 3 == 0);
-        match kind % 32 {
-            0..=5 => Op::Join { place, room, history: c, away: flag },
-            6 => Op::JoinSince { place, room, seq: c },
-            7..=9 => Op::Resume { place, room },
-            10..=11 => Op::Leave { place, room },
-            12..=14 => Op::End { place, lost: !flag },
-            15..=19 => Op::Say { place, room },
-            20 => Op::SayAgain { place },
-            21 => Op::Tell { place, to: b },
-            22 => Op::Type { place, room, active: !flag },
-            23 => Op::Presence { place, room, away: flag },
-            24 => Op::History { place, room },
-            25 => Op::Wait { seconds: c % 12 },
-            26 => Op::Hold(c % 3),
-            27..=30 => Op::Answer { index: c },
-            _ => Op::Fault(c % 5),
-        }
-    })
-}
 
 #[test]
 fn any_network_of_users_keeps_the_promises() {
     let default = ProptestConfig::default();
     let config = ProptestConfig { cases: default.cases.max(CASES), failure_persistence: None, ..default };
-    let ops = prop::collection::vec(op(), 1..60);
+    let ops = prop::collection::vec(op::any(), 1..60);
     TestRunner::new(config)
         .run(&ops, |ops| {
             Network::new().live(&ops);
@@ -85,8 +51,8 @@ struct Network {
     conns: Vec<u32>,
     /// What the last connection of a place had seen of a room.
     positions: BTreeMap<(u8, RoomName), Position>,
-    /// The last message of each place.
-    said: BTreeMap<u8, (RoomName, Arc<str>, String)>,
+    /// What each place has said last.
+    said: BTreeMap<u8, (RoomName, Vec<NewEntry>)>,
     texts: u32,
 }
 
@@ -95,16 +61,26 @@ impl Network {
         let pattern = Pattern { pattern: "live:*".to_owned(), durable: false };
         let rules = Rules { grace_ms: GRACE_MS, patterns: vec![pattern], ..Rules::default() };
         let mut world = World::new(rules);
-        // More bytes than the ring holds, so that some replays need the store; few enough for one replay.
-        world.store.fill(&rooms(0), 10, "alice", 40_000);
-        Self {
+        // More bytes than the ring and one replay hold.
+        world.store.fill(&rooms(0), 20, "alice", 40_000);
+        let mut network = Self {
             world,
             model: Model::default(),
             conns: (1..=u32::from(PLACES)).collect(),
             positions: BTreeMap::new(),
             said: BTreeMap::new(),
             texts: 0,
-        }
+        };
+        network.found_club();
+        network
+    }
+
+    fn found_club(&mut self) {
+        let settings = Settings { private: Some(true), ..Settings::default() };
+        self.feed(0, 3, |caller| Input::Create { caller, settings, cid: None });
+        self.join(0, 3, None, 0, Availability::Online);
+        self.perform(&Op::Role { place: 0, of: 1, member: true });
+        self.perform(&Op::Role { place: 0, of: 2, member: true });
     }
 
     fn live(mut self, ops: &[Op]) {
@@ -116,10 +92,31 @@ impl Network {
         self.end();
     }
 
-    fn check(&self) {
+    fn check(&mut self) {
+        let hub = &self.world.hub;
+        let may_come = |user: &UserId| hub.rooms(user).any(|(name, _)| name.as_str() == CLUB);
+        self.model.keep_waiting_for(&rooms(3), may_come);
         self.model.assert_told();
-        let counts: BTreeMap<_, _> = self.world.hub.rooms().collect();
-        assert_eq!(counts, self.model.counts(), "the users of each room");
+        assert_eq!(self.world.counts(&USERS[0]), self.model.counts(), "the users of each room");
+        self.check_access();
+    }
+
+    /// Nobody is told an entry of a private room after losing the role there.
+    fn check_access(&mut self) {
+        let log = &self.world.store.rooms[&rooms(3)];
+        for (name, position, conns) in self.model.take_told() {
+            // Roles that were rewound count from when the room has heard of that.
+            if name.as_str() != CLUB || position.epoch != log.epoch {
+                continue;
+            }
+            let mut state = RoomState::default();
+            let before = log.records.iter().filter(|record| record.seq <= position.seq);
+            before.for_each(|record| state.apply(&record.content));
+            for conn in conns {
+                let user = owner(((conn.slot - 1) % u32::from(PLACES)) as u8);
+                assert!(state.roles.contains_key(&user), "{user} is told {position:?} without a role");
+            }
+        }
     }
 
     /// With a store that works again, everybody gets everything that is stored.
@@ -127,16 +124,23 @@ impl Network {
         self.perform(&Op::Fault(0));
         self.perform(&Op::Hold(0));
         self.advance(5_000);
-        for (place, index) in (0..PLACES).flat_map(|place| (0..3).map(move |index| (place, index))) {
-            self.perform(&Op::Say { place, room: index });
+        for place in 0..PLACES {
+            for room in 0..ROOMS {
+                self.perform(&Op::Survey { room });
+                self.perform(&Op::Say { place, room });
+                while self.model.view(self.conn(place), &rooms(room)).is_some_and(|view| !view.is_live) {
+                    self.perform(&Op::More { place, room });
+                }
+            }
         }
         self.check();
-        for (place, index) in (0..PLACES).flat_map(|place| (0..3).map(move |index| (place, index))) {
+        for (place, index) in (0..PLACES).flat_map(|place| (0..ROOMS).map(move |index| (place, index))) {
             let name = rooms(index);
             let view = self.model.view(self.conn(place), &name);
             if let (Some(view), Some(log)) = (view, self.world.store.rooms.get(&name)) {
                 let head = Position { epoch: log.epoch, seq: log.head() };
                 assert_eq!(view.position, head, "{place} has all of {name}");
+                view.assert_shows(&log.records);
             }
         }
         self.world.assert_all_answered();
@@ -147,19 +151,19 @@ impl Network {
         (0..PLACES).for_each(|place| self.perform(&Op::End { place, lost: place % 2 == 0 }));
         self.advance(GRACE_MS);
         assert_eq!(self.world.hub.room_count(), 0, "rooms in memory");
+        self.advance(60_000);
         assert_eq!(self.world.hub.next_deadline(), None, "deadlines");
     }
 
     fn perform(&mut self, op: &Op) {
         match *op {
             Op::Join { place, room, history, away } => {
-                let history = u32::from(history) % 16;
-                self.join(place, room, None, history, availability(away));
+                self.join(place, room, None, history.into(), availability(away));
             }
             Op::JoinSince { place, room, seq } => {
-                let epoch =
-                    self.world.store.rooms.get(&rooms(room)).map_or_else(Default::default, |log| log.epoch);
-                let since = Position { epoch, seq: Seq(u64::from(seq) % 16) };
+                let log = self.world.store.rooms.get(&rooms(room));
+                let epoch = log.map_or_else(Default::default, |log| log.epoch);
+                let since = Position { epoch, seq: Seq(seq.into()) };
                 self.join(place, room, Some(since), 0, Availability::Online);
             }
             Op::Resume { place, room } => {
@@ -167,16 +171,17 @@ impl Network {
                 self.join(place, room, since, 0, Availability::Online);
             }
             Op::Leave { place, room } => self.feed(place, room, |caller| Input::Leave { caller }),
+            Op::More { place, room } => self.feed(place, room, |caller| Input::More { caller }),
             Op::End { place, lost } => self.lose(place, if lost { Ending::Lost } else { Ending::Deliberate }),
-            Op::Say { place, room } => self.say(place, &rooms(room)),
+            Op::Say { place, room } => self.say(place, &rooms(room), 1),
+            Op::Batch { place, room, count } => self.say(place, &rooms(room), count),
             Op::SayAgain { place } => {
-                if let Some((room, text, cid)) = self.said.get(&place).cloned() {
-                    self.publish(place, &room, text, &cid);
+                if let Some((room, entries)) = self.said.get(&place).cloned() {
+                    self.publish(place, &room, entries);
                 }
             }
-            Op::Tell { place, to } => {
-                self.say(place, &RoomName::private(&owner(place), &owner(to)));
-            }
+            Op::Tell { place, to } => self.say(place, &RoomName::private(&owner(place), &owner(to)), 1),
+            Op::Edit { .. } | Op::Delete { .. } | Op::React { .. } | Op::Role { .. } => self.change(op),
             Op::Type { place, room, active } => {
                 self.feed(place, room, |caller| Input::Typing { caller: silent(caller), active });
             }
@@ -184,11 +189,27 @@ impl Network {
                 let presence = SetPresence { status: availability(away), text: None };
                 self.feed(place, room, |caller| Input::Presence { caller: silent(caller), presence });
             }
-            Op::History { place, room } => self.feed(place, room, |caller| Input::History {
+            Op::Read { place, room, seq } => self.feed(place, room, |caller| Input::Advance {
                 caller,
-                query: HistoryQuery { room: rooms(room), before: None, after: None, limit: Some(20) },
+                seq: Seq(seq.into()),
+                cursor: CursorKind::Read,
             }),
+            Op::History { place, room } => {
+                let (before, after, thread, limit) = (None, None, None, Some(20));
+                let query = HistoryQuery { room: rooms(room), before, after, thread, limit };
+                self.feed(place, room, |caller| Input::History { caller, query });
+            }
+            Op::Status { place, room } => {
+                self.feed(place, room, |caller| Input::Status { caller, cid: "cid1".into() });
+            }
             Op::Wait { seconds } => self.advance(u64::from(seconds) * 1_000),
+            _ => self.trouble(op),
+        }
+    }
+
+    /// What the store does by itself.
+    fn trouble(&mut self, op: &Op) {
+        match *op {
             Op::Hold(kind) => {
                 self.world.store.hold = [Hold::Nothing, Hold::Answers, Hold::Requests][usize::from(kind)];
                 if kind == 0 {
@@ -209,7 +230,49 @@ impl Network {
                     _ => Fault::LosesAnswers,
                 };
             }
+            Op::Trim { room, records } => {
+                if let Some(log) = self.world.store.rooms.get_mut(&rooms(room)) {
+                    log.trim(Seq(log.floor.0 + u64::from(records)).min(log.head()));
+                }
+            }
+            Op::Rewind { room, records } => {
+                if let Some(log) = self.world.store.rooms.get_mut(&rooms(room)) {
+                    // The club stays founded.
+                    let least = log.floor.max(Seq(if room == 3 { FOUNDING } else { 0 }));
+                    log.rewind(Seq(log.head().0.saturating_sub(records.into())).max(least));
+                }
+                self.perform(&Op::Survey { room });
+            }
+            Op::Survey { room } if self.world.store.rooms.contains_key(&rooms(room)) => {
+                let input = self.world.store.survey(&rooms(room));
+                self.world.feed(&rooms(room), input, &mut |seen| self.model.follow(seen));
+            }
+            _ => {}
         }
+    }
+
+    /// Changes something that was said, or who may be in the club.
+    fn change(&mut self, op: &Op) {
+        let (place, room, content) = match *op {
+            Op::Edit { place, room, seq } => {
+                self.texts += 1;
+                let text = Some(format!("edit {}", self.texts).into());
+                (place, room, Content::Edit(NewText { target: Seq(seq.into()), text, mentions: Vec::new() }))
+            }
+            Op::Delete { place, room, seq } => {
+                (place, room, Content::Delete(Target { target: Seq(seq.into()) }))
+            }
+            Op::React { place, room, seq, active } => {
+                let target = Seq(seq.into());
+                (place, room, Content::Reaction(Reaction { target, emoji: "ok".into(), active, count: 0 }))
+            }
+            Op::Role { place, of, member } => {
+                let role = member.then_some(Role::Member);
+                (place, 3, Content::Role(RoleChange { user: owner(of), role }))
+            }
+            _ => return,
+        };
+        self.publish(place, &rooms(room), vec![NewEntry { cid: None, content }]);
     }
 
     fn join(&mut self, place: u8, room: u8, since: Option<Position>, history: u32, status: Availability) {
@@ -217,18 +280,20 @@ impl Network {
         self.feed(place, room, |caller| Input::Join { caller, since, history, presence });
     }
 
-    fn say(&mut self, place: u8, room: &RoomName) {
-        self.texts += 1;
-        let text: Arc<str> = format!("{room}/{}", self.texts).into();
-        let cid = format!("cid{}", self.texts);
-        self.said.insert(place, (room.clone(), Arc::clone(&text), cid.clone()));
-        self.publish(place, room, text, &cid);
+    fn say(&mut self, place: u8, room: &RoomName, messages: u8) {
+        let entry = |_| {
+            self.texts += 1;
+            let content = Content::Message(Text::plain(format!("{room}/{}", self.texts)));
+            NewEntry { cid: Some(format!("cid{}", self.texts).into()), content }
+        };
+        let entries: Vec<_> = (0..messages).map(entry).collect();
+        self.said.insert(place, (room.clone(), entries.clone()));
+        self.publish(place, room, entries);
     }
 
-    fn publish(&mut self, place: u8, room: &RoomName, text: Arc<str>, cid: &str) {
+    fn publish(&mut self, place: u8, room: &RoomName, entries: Vec<NewEntry>) {
         let caller = self.world.caller(&owner(place), self.conn(place));
-        let input = Input::Publish { caller, cid: Some(cid.into()), text };
-        self.world.feed(room, input, &mut |seen| self.model.follow(seen));
+        self.world.feed(room, Input::Publish { caller, entries }, &mut |seen| self.model.follow(seen));
     }
 
     fn feed(&mut self, place: u8, room: u8, input: impl FnOnce(Caller) -> Input) {
@@ -239,14 +304,14 @@ impl Network {
     /// Ends the connection of a place in all rooms; the place gets another one.
     fn lose(&mut self, place: u8, ending: Ending) {
         let conn = self.conn(place);
-        for index in 0..3 {
+        for index in 0..ROOMS {
             if let Some(view) = self.model.view(conn, &rooms(index)) {
                 self.positions.insert((place, rooms(index)), view.position);
             }
         }
         self.model.forget(conn);
         self.world.end_everywhere(conn);
-        for index in 0..3 {
+        for index in 0..ROOMS {
             let input = Input::Detach { conn, user: owner(place), ending };
             self.world.feed(&rooms(index), input, &mut |seen| self.model.follow(seen));
         }
@@ -264,7 +329,7 @@ impl Network {
 }
 
 fn rooms(index: u8) -> RoomName {
-    ROOMS[usize::from(index)].clone()
+    NAMES[usize::from(index)].clone()
 }
 
 fn owner(place: u8) -> UserId {

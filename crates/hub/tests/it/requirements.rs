@@ -1,11 +1,13 @@
 //! The requirements that are about numbers and about races.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parlour_hub::input::{Caller, Ending, Input};
+use parlour_hub::log::NewEntry;
 use parlour_hub::{ConnId, Effect, Rules};
 use parlour_protocol::command::{Availability, HistoryQuery, SetPresence};
+use parlour_protocol::content::{Content, Text};
 use parlour_protocol::event::{Event, Status};
 use parlour_protocol::{ErrorCode, Position, RoomName, Seq, UserId};
 
@@ -30,8 +32,8 @@ impl Heard {
         match effect {
             Effect::Broadcast { event, .. } => self.0.push(((*list).clone(), (**event).clone())),
             Effect::Send { to, reply } => self.0.push((BTreeSet::from([*to]), reply.event.clone())),
-            Effect::Detach { from, refusal: Some(refusal), .. } => {
-                self.0.push((BTreeSet::from([*from]), Event::Error(refusal.clone())));
+            Effect::Detach { from: to, refusal: Some(refusal), .. } | Effect::Fail { to, refusal, .. } => {
+                self.0.push((BTreeSet::from([*to]), Event::Error(refusal.clone())));
             }
             _ => {}
         }
@@ -62,7 +64,11 @@ fn join(world: &mut World, room: &RoomName, user: &UserId, conn: ConnId) -> Hear
 
 fn say(world: &mut World, room: &RoomName, user: &UserId, conn: ConnId, text: &str) -> Heard {
     let caller = world.caller(user, conn);
-    feed(world, room, Input::Publish { caller, cid: None, text: text.into() })
+    feed(world, room, Input::Publish { caller, entries: message(text, None) })
+}
+
+fn message(text: &str, cid: Option<&str>) -> Vec<NewEntry> {
+    vec![NewEntry { cid: cid.map(Into::into), content: Content::Message(Text::plain(text)) }]
 }
 
 fn is_left(event: &Event) -> bool {

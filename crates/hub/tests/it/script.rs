@@ -15,18 +15,20 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use compact_str::CompactString;
-use parlour_hub::input::{Caller, Ending};
+use parlour_hub::input::{Caller, CursorKind, Ending};
 use parlour_hub::rules::Pattern;
 use parlour_hub::{ConnId, Input, Rules};
 use parlour_protocol::command::{Availability, HistoryQuery, SetPresence};
+use parlour_protocol::content::{Content, Text};
 use parlour_protocol::{Epoch, ErrorCode, Position, RoomName, Seq, UserId};
 
 use crate::show;
-use crate::store::{Fault, Hold};
+use crate::store::{Fault, Hold, Log};
 use crate::world::{Seen, World, conn, room, user};
+
+mod entry;
 
 /// Runs a script and compares every effect.
 pub fn run(name: &str) {
@@ -102,6 +104,13 @@ impl Stage {
             ["room", pattern, "is", "ephemeral"] => self.add_pattern(pattern),
             ["store", words @ ..] => self.store(words),
             ["hub"] => self.show_hub(),
+            ["survey", "of", name] => {
+                let input = self.world.store.survey(&room(name));
+                self.feed(&room(name), input)
+            }
+            [who, "is", "erased", "as", alias, "in", name] => {
+                self.feed(&room(name), Input::Erased { user: user(who), alias: user(alias) })
+            }
             [] | ["time", "passes"] => Some(()),
             [who, words @ ..] => self.act(who, words),
         }
@@ -136,7 +145,17 @@ impl Stage {
             ["has", name, count, "messages", "of", bytes, "bytes", "by", sender] => {
                 world.store.fill(&room(name), count.parse().ok()?, sender, bytes.parse().ok()?);
             }
-            ["forgets", name, "up", "to", seq] => world.store.trim(&room(name), Seq(seq.parse().ok()?)),
+            ["forgets", name, "up", "to", seq] => log(world, name).trim(Seq(seq.parse().ok()?)),
+            ["erases", name, "as", alias, "in", room] => log(world, room).erase(&user(name), &user(alias)),
+            ["rewinds", name, "to", seq] => log(world, name).rewind(Seq(seq.parse().ok()?)),
+            // Another process of the same database says something.
+            ["gets", text, "by", name, "in", room] => {
+                let content = Content::Message(Text::plain(text.trim_matches('"')));
+                log(world, room).push(&user(name), None, 0, content);
+            }
+            ["loses", name, "for", "one", "with", count, "messages"] => {
+                world.store.renew(&room(name), count.parse().ok()?);
+            }
             ["works"] => world.store.fault = Fault::None,
             ["fails", word] => world.store.fault = Fault::Refuses(error(word)?),
             ["loses", "answers"] => world.store.fault = Fault::LosesAnswers,
@@ -156,8 +175,12 @@ impl Stage {
     }
 
     fn show_hub(&mut self) -> Option<()> {
-        let mut rooms: Vec<_> =
-            self.world.hub.rooms().map(|(name, count)| format!(", {count} in {name}")).collect();
+        let mut rooms: Vec<_> = self
+            .world
+            .counts(&user("anybody"))
+            .into_iter()
+            .map(|(name, count)| format!(", {count} in {name}"))
+            .collect();
         rooms.sort();
         let next = self.world.hub.next_deadline().map_or("none".to_owned(), |at| format!("{at} ms"));
         let count = self.world.hub.room_count();
@@ -169,8 +192,12 @@ impl Stage {
         let (name, number) = who.split_once('@')?;
         let (user, conn) = (user(name), conn(number.parse().ok()?));
         let (room, input) = self.input(&user, conn, words)?;
+        self.feed(&room, input)
+    }
+
+    fn feed(&mut self, room: &RoomName, input: Input) -> Option<()> {
         let effects = &mut self.effects;
-        self.world.feed(&room, input, &mut write_to(effects));
+        self.world.feed(room, input, &mut write_to(effects));
         Some(())
     }
 
@@ -188,9 +215,9 @@ impl Stage {
             ["leaves", name] => (room(name), Input::Leave { caller }),
             ["quits", name] => (room(name), ends(Ending::Deliberate)),
             ["drops", name] => (room(name), ends(Ending::Lost)),
-            ["says", text, "in", name, more @ ..] => (room(name), publish(caller, text, more)?),
             ["tells", peer, text, more @ ..] => {
-                (RoomName::private(user, &crate::world::user(peer)), publish(caller, text, more)?)
+                let entries = entry::said(text, more)?;
+                (RoomName::private(user, &crate::world::user(peer)), Input::Publish { caller, entries })
             }
             ["types", "in", name] => (room(name), Input::Typing { caller: silent, active: true }),
             ["stops", "typing", "in", name] => (room(name), Input::Typing { caller: silent, active: false }),
@@ -204,6 +231,7 @@ impl Stage {
                     room: room(name),
                     before: number(more, "before").map(Seq),
                     after: number(more, "after").map(Seq),
+                    thread: number(more, "thread").map(Seq),
                     limit: number(more, "limit").map(|limit| limit as u32),
                 };
                 (room(name), Input::History { caller, query })
@@ -211,8 +239,29 @@ impl Stage {
             ["asks", "inbox", "of", name, "read", seq] => {
                 (room(name), Input::Inbox { caller: silent, read: Seq(seq.parse().ok()?) })
             }
-            ["reads", seq, "in", name] => (room(name), Input::Read { caller, seq: Seq(seq.parse().ok()?) }),
-            _ => return None,
+            ["reads", seq, "in", name] => {
+                (room(name), Input::Advance { caller, seq: Seq(seq.parse().ok()?), cursor: CursorKind::Read })
+            }
+            ["gets", seq, "in", name] => {
+                let cursor = CursorKind::Delivered;
+                (room(name), Input::Advance { caller, seq: Seq(seq.parse().ok()?), cursor })
+            }
+            ["asks", "receipts", "of", seq, "in", name] => {
+                (room(name), Input::Receipts { caller, seq: Seq(seq.parse().ok()?) })
+            }
+            ["asks", "info", "of", name] => (room(name), Input::Info { caller }),
+            ["asks", "more", "of", name] => (room(name), Input::More { caller }),
+            ["asks", "status", "of", cid, "in", name] => {
+                (room(name), Input::Status { caller, cid: (*cid).into() })
+            }
+            ["creates", name, more @ ..] => {
+                let (settings, cid) = (entry::settings(more), entry::cid(more));
+                (room(name), Input::Create { caller, settings, cid })
+            }
+            _ => {
+                let (name, entries) = entry::entries(words)?;
+                (room(name), Input::Publish { caller, entries })
+            }
         })
     }
 }
@@ -226,13 +275,8 @@ fn write_to(lines: &mut Vec<String>) -> impl FnMut(Seen<'_>) {
     }
 }
 
-fn publish(caller: Caller, text: &str, more: &[&str]) -> Option<Input> {
-    let cid = match more {
-        [] => None,
-        ["cid", cid] => Some((*cid).into()),
-        _ => return None,
-    };
-    Some(Input::Publish { caller, cid, text: Arc::from(text.trim_matches('"')) })
+fn log<'a>(world: &'a mut World, name: &str) -> &'a mut Log {
+    world.store.rooms.get_mut(&room(name)).expect("a room of the store")
 }
 
 fn since(words: &[&str]) -> Option<Option<Position>> {

@@ -20,8 +20,12 @@ macro_rules! scripts {
 }
 
 scripts! {
+    batches
+    changes
+    credit
     devices
     ephemeral
+    erased
     grace_and_reload
     history
     huge_room
@@ -31,9 +35,13 @@ scripts! {
     lost_answer
     presence
     private
+    private_rooms
+    receipts
     resume
+    roles
     seam
     store_failure
+    survey
     typing
     vacating
 }

@@ -4,17 +4,28 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parlour_hub::effect::{DOCUMENT_SEPARATOR, Document};
+use parlour_hub::log::{NewEntry, Span};
 use parlour_hub::{ConnId, Effect, StoreRequest};
-use parlour_protocol::event::{Event, HistoryPage, Joined, Member, MemberList, Status};
+use parlour_protocol::event::{Event, HistoryPage, Joined, Member, MemberList, Receipt, Status};
 use parlour_protocol::{Epoch, Refusal, UserId};
 
 use crate::world::WALL_MS;
+
+mod entry;
 
 /// Writes one effect; `list` is who gets a broadcast.
 pub fn effect(effect: &Effect, list: &BTreeSet<ConnId>) -> String {
     match effect {
         Effect::Send { to, reply } => format!("{}: {}", at(*to), event(&reply.event)),
-        Effect::Attach { to, joined, replay, .. } => format!("{}: {}", at(*to), entered(joined, replay)),
+        Effect::Attach { to, answer, replay, .. } => {
+            let waits = if replay.is_live { "" } else { ", not live" };
+            format!("{}: {}{waits}", at(*to), attached(answer, &replay.events))
+        }
+        Effect::Fail { to, cid, refusal, .. } => {
+            let cid = cid.as_ref().map_or(String::new(), |cid| format!("{cid} failed, "));
+            format!("{}: {cid}{}", at(*to), refused(refusal))
+        }
+        Effect::Expel { from, room } => format!("{}: expelled from {room}", at(*from)),
         Effect::Detach { from, room, refusal: None, .. } => format!("{}: left {room}", at(*from)),
         Effect::Detach { from, room, refusal: Some(refusal), .. } => {
             format!("{}: turned away from {room}, {}", at(*from), refused(refusal))
@@ -39,28 +50,68 @@ fn at(conn: ConnId) -> String {
 
 fn event(event: &Event) -> String {
     match event {
-        Event::Message(m) => format!("message {} from {} \"{}\"", m.seq, m.sender, m.text.trim_end()),
-        Event::Private(m) => format!("private {} from {} to {} \"{}\"", m.seq, m.from, m.to, m.text),
         Event::MemberJoined(m) => format!("{} joined, {} here", m.user, m.member_count),
         Event::MemberLeft(m) => format!("{} left, {} here", m.user, m.member_count),
         Event::Typing(t) => format!("{} {}", t.user, if t.active { "types" } else { "stops typing" }),
         Event::Presence(p) => format!("now {}", member(&p.member)),
-        Event::Read(r) => format!("{} has read {}", r.user, r.seq),
+        Event::Read(r) => format!("{} has read {}, {} of {}", r.user, r.seq, r.count, r.of),
+        Event::Delivered(r) => format!("{} has got {}, {} of {}", r.user, r.seq, r.count, r.of),
         Event::Ack(ack) => match &ack.stored {
-            Some(stored) => format!("ack {}{}", stored.seq, if stored.dup { " again" } else { "" }),
+            Some(stored) => {
+                let count = stored.count.map(|count| format!(", {count} entries")).unwrap_or_default();
+                format!("ack {}{count}{}", stored.seq, if stored.dup { " again" } else { "" })
+            }
             None => "ack".to_owned(),
         },
+        Event::Page(page) => format!("page of {}, {} behind", page.replayed, page.behind),
+        Event::Status(status) => match &status.stored {
+            Some(stored) => format!("{} is stored at {}", status.cid, stored.seq),
+            None => format!("{} is not stored", status.cid),
+        },
+        Event::Info(info) => {
+            let holders: Vec<_> = info.roles.iter().map(|h| format!("{} {:?}", h.user, h.role)).collect();
+            let pins: Vec<_> = info.pins.iter().map(|seq| seq.to_string()).collect();
+            let settings = entry::settings(&info.settings);
+            format!("{}:{settings}; roles: {}; pins: {}", info.room, holders.join(", "), pins.join(" "))
+        }
+        Event::Receipts(r) => {
+            let counts = format!("{} read and {} got {} of {}", r.read, r.delivered, r.seq, r.of);
+            format!("{counts}: {}", receipts(&r.receipts))
+        }
+        Event::Erased(erased) => format!("{} is erased", erased.user),
+        Event::Resync(r) => {
+            format!(
+                "resync {:?} of {} to epoch {} {}-{}",
+                r.reason,
+                r.room,
+                r.epoch.0,
+                r.floor.next(),
+                r.head
+            )
+        }
         Event::Members(list) => everybody(list),
         Event::History(page) => history(page),
         Event::Left(left) => format!("left {}", left.room),
         Event::Error(refusal) => refused(refusal),
-        other => format!("{other:?}"),
+        other => entry::line(other).unwrap_or_else(|| format!("{other:?}")),
     }
 }
 
 fn refused(refusal: &Refusal) -> String {
     let retry = refusal.retry_after_ms.map(|wait| format!(", retry in {wait} ms")).unwrap_or_default();
     format!("error {}{retry}", refusal.code.word())
+}
+
+/// Writes the answer to a join or to `more`, with what follows it.
+fn attached(answer: &Event, replay: &[Arc<Event>]) -> String {
+    match answer {
+        Event::Joined(joined) => entered(joined, replay),
+        Event::Page(page) => {
+            assert_eq!(page.replayed as usize, replay.len(), "`replayed` counts the replay");
+            format!("{}, replay {}", event(answer), span(replay))
+        }
+        other => event(other),
+    }
 }
 
 fn entered(joined: &Joined, replay: &[Arc<Event>]) -> String {
@@ -82,29 +133,37 @@ fn entered(joined: &Joined, replay: &[Arc<Event>]) -> String {
     if !replay.is_empty() {
         text += &format!(", replay {}", span(replay));
     }
+    if joined.behind > 0 {
+        text += &format!(", {} behind", joined.behind);
+    }
+    if !joined.receipts.is_empty() {
+        text += &format!(", receipts: {}", receipts(&joined.receipts));
+    }
     format!("{text}, {} here: {}", joined.member_count, members(&joined.members))
 }
 
-/// Writes which messages these are; they must follow one another.
+/// Writes which entries these are, those that are more than their text in full.
 fn span(events: &[Arc<Event>]) -> String {
-    let numbers: Vec<u64> = events.iter().map(|event| seq(event).expect("a message")).collect();
-    match &numbers[..] {
+    let numbers: Vec<u64> = events.iter().map(|event| event.seq().expect("an entry").0).collect();
+    let span = match &numbers[..] {
         [] => "none".to_owned(),
         [only] => only.to_string(),
         [first, .., last] if numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]) => {
             format!("{first}-{last}")
         }
         _ => format!("{numbers:?}"),
-    }
+    };
+    let special =
+        events.iter().filter(|event| !entry::is_plain(event)).filter_map(|event| entry::line(event));
+    let special: Vec<_> = special.collect();
+    if special.is_empty() { span } else { format!("{span} ({})", special.join("; ")) }
 }
 
-/// Returns the number of a message.
-pub fn seq(event: &Event) -> Option<u64> {
-    match event {
-        Event::Message(message) => Some(message.seq.0),
-        Event::Private(message) => Some(message.seq.0),
-        _ => None,
-    }
+fn receipts(receipts: &[Receipt]) -> String {
+    let mut texts: Vec<_> =
+        receipts.iter().map(|r| format!("{} read {} got {}", r.user, r.read, r.delivered)).collect();
+    texts.sort();
+    texts.join(", ")
 }
 
 fn everybody(list: &MemberList) -> String {
@@ -134,16 +193,17 @@ fn member(member: &Member) -> String {
 }
 
 fn history(page: &HistoryPage) -> String {
-    let messages: Vec<_> = page.messages.iter().map(|m| Arc::new(Event::Message(m.clone()))).collect();
+    let events: Vec<_> = page.events.iter().cloned().map(Arc::new).collect();
     let more = if page.more { ", more" } else { "" };
-    format!("history {}{more}, the room has {}-{}", span(&messages), page.floor.next(), page.head)
+    format!("history {}{more}, the room has {}-{}", span(&events), page.floor.next(), page.head)
 }
 
 fn verb(request: &StoreRequest) -> &'static str {
     match request {
         StoreRequest::Open { .. } => "open",
         StoreRequest::Append { .. } => "append to",
-        StoreRequest::After { .. } | StoreRequest::Before { .. } => "read",
+        StoreRequest::Read { .. } => "read",
+        StoreRequest::Find { .. } => "look in",
         StoreRequest::Put { .. } => "put for",
     }
 }
@@ -151,9 +211,19 @@ fn verb(request: &StoreRequest) -> &'static str {
 fn detail(request: &StoreRequest) -> String {
     match request {
         StoreRequest::Open { durable, .. } => if *durable { "" } else { ", ephemeral" }.to_owned(),
-        StoreRequest::Append { draft, .. } => format!(" \"{}\"", draft.body),
-        StoreRequest::After { after, limit, .. } => format!(" after {after}, {limit} at most"),
-        StoreRequest::Before { before, limit, .. } => format!(" before {before}, {limit} at most"),
+        StoreRequest::Append { draft, .. } => {
+            let entries: Vec<_> = draft.entries.iter().map(drafted).collect();
+            format!(" {}", entries.join(" + "))
+        }
+        StoreRequest::Read { span, limit, .. } => {
+            let from = match span {
+                Span::After(after) => format!("after {after}"),
+                Span::Before(before) => format!("before {before}"),
+                Span::Thread { root, after } => format!("thread {root} after {after}"),
+            };
+            format!(" {from}, {limit} at most")
+        }
+        StoreRequest::Find { cid, .. } => format!(" for {cid}"),
         StoreRequest::Put { documents } => {
             let keys: Vec<_> = documents.iter().map(document).collect();
             format!(" {}", keys.join(", "))
@@ -161,13 +231,19 @@ fn detail(request: &StoreRequest) -> String {
     }
 }
 
-/// Writes what a document is about: the kind, whose it is, and the value of a read cursor.
+fn drafted(entry: &NewEntry) -> String {
+    let cid = entry.cid.as_ref().map(|cid| format!(" cid {cid}")).unwrap_or_default();
+    format!("{}{cid}", entry::content(&entry.content))
+}
+
+/// Writes what a document is about: the kind, whose it is, and the value of a cursor.
 fn document(document: &Document) -> String {
     let mut parts = document.key.split(DOCUMENT_SEPARATOR);
     let (kind, one, other) = (parts.next(), parts.next(), parts.next());
     let text = std::str::from_utf8(&document.value).expect("a value of text");
     match (kind, one, other) {
         (Some("read"), Some(user), Some(_)) => format!("{user} has read {text}"),
+        (Some("cursor"), Some(_), Some(_)) => receipts(&[serde_json::from_str(text).expect("a receipt")]),
         (Some("seen"), Some(_), Some(user)) if UserId::parse(user).is_ok() => format!("{user} was seen"),
         parts => panic!("an unknown document {parts:?}"),
     }

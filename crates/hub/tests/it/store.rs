@@ -2,11 +2,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use parlour_hub::effect::{Document, seen_key};
+use parlour_hub::StoreRequest;
+use parlour_hub::effect::{Document, cursor_key, seen_key};
 use parlour_hub::input::{Input, Opened};
-use parlour_hub::log::{Draft, Head, Record, Stored};
-use parlour_hub::{StoreRequest, Ticket};
-use parlour_protocol::{Epoch, ErrorCode, RoomName, Seq};
+use parlour_hub::log::{Draft, Refused, Stored};
+use parlour_hub::room::store_refusal;
+use parlour_protocol::content::{Content, Text};
+use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, UserId};
+
+pub use log::Log;
+
+mod log;
 
 /// What the store waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,14 +36,6 @@ pub enum Fault {
     Refuses(ErrorCode),
     /// Messages are stored, but the answer says that nobody knows.
     LosesAnswers,
-}
-
-/// A room's log.
-#[derive(Debug)]
-pub struct Log {
-    pub epoch: Epoch,
-    pub floor: Seq,
-    pub records: Vec<Record>,
 }
 
 #[derive(Debug, Default)]
@@ -91,25 +89,29 @@ impl Store {
 
     /// Prefills a room with messages `m1`, `m2` and so on, each padded to `bytes`.
     pub fn fill(&mut self, room: &RoomName, messages: u64, sender: &str, bytes: usize) {
-        let sender = parlour_protocol::UserId::parse(sender).expect("a valid name");
+        let sender = UserId::parse(sender).expect("a valid name");
         let log = Self::log(&mut self.rooms, room, Epoch(1));
         for _ in 0..messages {
-            let seq = Seq(log.floor.0 + log.records.len() as u64 + 1);
-            let mut body = format!("m{seq}");
-            body += &" ".repeat(bytes.saturating_sub(body.len()));
-            log.records.push(Record { seq, sender: sender.clone(), cid: None, body: body.into(), ts: 0 });
+            let mut text = format!("m{}", log.head().next());
+            text += &" ".repeat(bytes.saturating_sub(text.len()));
+            log.push(&sender, None, 0, Content::Message(Text::plain(text)));
         }
     }
 
-    /// Forgets the messages of a room up to and including `upto`.
-    pub fn trim(&mut self, room: &RoomName, upto: Seq) {
-        let log = self.rooms.get_mut(room).expect("a room of the store");
-        log.records.retain(|record| record.seq > upto);
-        log.floor = upto;
+    /// Replaces a room's log by another one of so many messages, as a restored backup would.
+    pub fn renew(&mut self, room: &RoomName, messages: u64) {
+        let epoch = self.rooms.remove(room).map_or(Epoch(1), |log| Epoch(log.epoch.0 + 1));
+        Self::log(&mut self.rooms, room, epoch);
+        self.fill(room, messages, "zoe", 0);
+    }
+
+    /// Returns what a survey of a room finds.
+    pub fn survey(&self, room: &RoomName) -> Input {
+        Input::Surveyed { ends: self.rooms[room].ends() }
     }
 
     fn log<'a>(rooms: &'a mut BTreeMap<RoomName, Log>, room: &RoomName, epoch: Epoch) -> &'a mut Log {
-        rooms.entry(room.clone()).or_insert_with(|| Log { epoch, floor: Seq(0), records: Vec::new() })
+        rooms.entry(room.clone()).or_insert_with(|| Log::new(epoch))
     }
 
     fn carry_out(&mut self, room: &RoomName, request: StoreRequest) -> Option<Input> {
@@ -120,20 +122,20 @@ impl Store {
         Some(match request {
             StoreRequest::Open { durable, tail } => Input::Opened(self.open(room, durable, tail, refused)),
             StoreRequest::Append { caller, draft } => {
-                let outcome = refused.map_or_else(|| self.append(&draft), Err);
+                let outcome = refused.map_or_else(|| self.append(&draft), |code| Err(store_refusal(code)));
                 Input::Appended { caller, draft, outcome }
             }
-            StoreRequest::After { after, limit, ticket } => self.fetched(room, refused, ticket, |records| {
-                records.iter().filter(|r| r.seq > after).take(limit as usize).cloned().collect()
-            }),
-            StoreRequest::Before { before, limit, ticket } => {
-                self.fetched(room, refused, ticket, |records| {
-                    let older: Vec<_> = records.iter().filter(|r| r.seq < before).cloned().collect();
-                    older[older.len().saturating_sub(limit as usize)..].to_vec()
-                })
+            StoreRequest::Read { span, limit, ticket } => {
+                let read = || self.rooms.get(room).map_or_else(Vec::new, |log| log.read(span, limit));
+                Input::Fetched { ticket, records: refused.map_or_else(|| Ok(read()), Err) }
+            }
+            StoreRequest::Find { caller, cid } => {
+                let find = || self.rooms.get(room).and_then(|log| log.find(&caller.user, &cid));
+                let found = refused.map_or_else(|| Ok(find()), Err);
+                Input::Found { caller, cid, found }
             }
             StoreRequest::Put { documents } => {
-                self.put(documents);
+                self.documents.extend(documents.into_iter().map(|Document { key, value }| (key, value)));
                 return None;
             }
         })
@@ -144,58 +146,40 @@ impl Store {
         let new_epoch = Epoch(self.epochs);
         let log = match refused.filter(|_| durable) {
             Some(code) => Err(code),
-            None => Ok(self.rooms.get(room).map(|log| log.ends(tail as usize))),
+            None => Ok(self.rooms.get(room).map(|log| log.snapshot(tail))),
         };
-        let prefix = seen_key(room, "");
-        let seen = self.documents.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
-        let seen = seen.map(|(key, value)| Document { key: key.clone(), value: value.clone() }).collect();
-        Opened { log, seen, new_epoch }
+        let (seen, cursors) = (self.under(&seen_key(room, "")), self.under(&cursor_key(room, "")));
+        Opened { log, seen, cursors, new_epoch }
     }
 
-    fn append(&mut self, draft: &Draft) -> Result<Stored, ErrorCode> {
-        let stored = Self::log(&mut self.rooms, &draft.room, draft.new_epoch).append(draft);
-        if self.fault == Fault::LosesAnswers { Err(ErrorCode::Indeterminate) } else { stored }
+    fn under(&self, prefix: &str) -> Vec<Document> {
+        let found = self.documents.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
+        found.map(|(key, value)| Document { key: key.clone(), value: value.clone() }).collect()
     }
 
-    fn fetched(
-        &self,
-        room: &RoomName,
-        refused: Option<ErrorCode>,
-        ticket: Ticket,
-        read: impl FnOnce(&[Record]) -> Vec<Record>,
-    ) -> Input {
-        let records = self.rooms.get(room).map_or(&[][..], |log| &log.records);
-        Input::Fetched { ticket, records: refused.map_or_else(|| Ok(read(records)), Err) }
-    }
-
-    fn put(&mut self, documents: Vec<Document>) {
-        for Document { key, value } in documents {
-            self.documents.insert(key, value);
+    fn append(&mut self, draft: &Draft) -> Result<Stored, Refusal> {
+        let stored = match self.rooms.get_mut(&draft.room) {
+            Some(log) => log.append(draft),
+            None => {
+                let mut log = Log::new(draft.new_epoch);
+                // A refusal creates nothing.
+                log.append(draft).inspect(|_| drop(self.rooms.insert(draft.room.clone(), log)))
+            }
+        };
+        match self.fault {
+            Fault::LosesAnswers => Err(store_refusal(ErrorCode::Indeterminate)),
+            _ => stored.map_err(|refused| refusal(refused).into()),
         }
     }
 }
 
-impl Log {
-    /// Returns the number of the newest record.
-    pub fn head(&self) -> Seq {
-        Seq(self.floor.0 + self.records.len() as u64)
-    }
-
-    fn ends(&self, tail: usize) -> (Head, Vec<Record>) {
-        let head = Head { epoch: self.epoch, head: self.head(), floor: self.floor };
-        (head, self.records[self.records.len().saturating_sub(tail)..].to_vec())
-    }
-
-    fn append(&mut self, draft: &Draft) -> Result<Stored, ErrorCode> {
-        let Draft { sender, cid, body, ts, .. } = draft.clone();
-        let same = |record: &&Record| cid.is_some() && record.cid == cid && record.sender == sender;
-        if let Some(earlier) = self.records.iter().find(same) {
-            let stored = Stored { epoch: self.epoch, seq: earlier.seq, ts: earlier.ts, dup: true };
-            return if earlier.body == body { Ok(stored) } else { Err(ErrorCode::IdempotencyConflict) };
-        }
-        let ts = self.records.last().map_or(ts, |last| last.ts.max(ts));
-        let seq = self.head().next();
-        self.records.push(Record { seq, sender, cid, body, ts });
-        Ok(Stored { epoch: self.epoch, seq, ts, dup: false })
+fn refusal(refused: Refused) -> ErrorCode {
+    match refused {
+        Refused::Conflict => ErrorCode::IdempotencyConflict,
+        Refused::NoTarget => ErrorCode::NotFound,
+        Refused::NotAuthor => ErrorCode::Forbidden,
+        Refused::Exists => ErrorCode::Exists,
+        Refused::TooMany => ErrorCode::LimitExceeded,
+        Refused::Corrupt => ErrorCode::Corrupt,
     }
 }

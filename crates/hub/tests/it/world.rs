@@ -51,6 +51,11 @@ impl World {
         }
     }
 
+    /// Lists the open rooms in memory that a user may enter, with how many are there.
+    pub fn counts(&self, user: &UserId) -> BTreeMap<RoomName, usize> {
+        self.hub.rooms(user).map(|(name, glance)| (name.clone(), glance.members)).collect()
+    }
+
     /// Begins a request.
     pub fn caller(&mut self, user: &UserId, conn: ConnId) -> Caller {
         self.requests += 1;
@@ -77,11 +82,14 @@ impl World {
             Input::Join { caller, .. }
             | Input::Leave { caller }
             | Input::Publish { caller, .. }
+            | Input::Create { caller, .. }
             | Input::Members { caller }
             | Input::History { caller, .. }
-            | Input::Read { caller, .. } => {
-                self.unanswered.extend(request_of(caller));
-            }
+            | Input::Advance { caller, .. }
+            | Input::Receipts { caller, .. }
+            | Input::Info { caller }
+            | Input::More { caller }
+            | Input::Status { caller, .. } => self.unanswered.extend(request_of(caller)),
             _ => {}
         }
         self.handle(room, input, see);
@@ -133,10 +141,13 @@ impl World {
             match effect {
                 Effect::Store { room, request } => self.store.ask(room, request),
                 Effect::Send { to, reply } => self.answered(to, reply.id.as_ref()),
-                Effect::Attach { to, room, request, .. } => {
+                Effect::Fail { to, request, .. } => self.answered(to, request.as_ref()),
+                Effect::Expel { from, room } => self.take_off_list(&room, from),
+                Effect::Attach { to, room, request, replay, .. } => {
                     self.answered(to, request.request.as_ref());
-                    if !self.ended.contains(&to) {
-                        self.lists.entry(room).or_default().insert(to);
+                    match replay.is_live && !self.ended.contains(&to) {
+                        true => drop(self.lists.entry(room).or_default().insert(to)),
+                        false => self.take_off_list(&room, to),
                     }
                 }
                 Effect::Detach { from, room, request, .. } => {

@@ -45,9 +45,10 @@ fn r39_history_is_read_without_blocking_the_room() {
     assert_eq!(live.count(is_message), 1);
     // The history ends exactly where live begins.
     let mut replayed = Vec::new();
-    world.release(0, &mut |seen| {
+    world.store.hold = Hold::Nothing;
+    world.settle(&mut |seen| {
         if let Seen::Effect(Effect::Attach { replay, .. }, _) = seen {
-            replayed.extend(replay.iter().filter_map(|event| crate::show::seq(event)));
+            replayed.extend(replay.events.iter().filter_map(|event| event.seq()).map(|seq| seq.0));
         }
     });
     assert_eq!(replayed, (1..=401).collect::<Vec<_>>());
@@ -60,11 +61,11 @@ fn r39_a_page_of_history_is_bounded() {
     world.store.fill(&general, 2_000, "alice", 4);
     let page = |world: &mut World, limit| {
         let caller = world.caller(&user("alice"), conn(1));
-        let query = HistoryQuery { room: general.clone(), before: None, after: None, limit };
+        let query = HistoryQuery { room: general.clone(), before: None, after: None, thread: None, limit };
         feed(world, &general, Input::History { caller, query })
     };
     let length = |heard: &Heard| match &heard.0[0].1 {
-        Event::History(page) => Ok(page.messages.len()),
+        Event::History(page) => Ok(page.events.len()),
         Event::Error(refusal) => Err(refusal.code),
         other => panic!("{other:?}"),
     };
@@ -99,7 +100,7 @@ fn c13_a_cid_names_one_message() {
     join(&mut world, &general, &alice, conn(1));
     let mut publish = |text: &str| {
         let caller = world.caller(&alice, conn(1));
-        feed(&mut world, &general, Input::Publish { caller, cid: Some("one".into()), text: text.into() })
+        feed(&mut world, &general, Input::Publish { caller, entries: message(text, Some("one")) })
     };
     assert_eq!(publish("hello").count(is_message), 1);
     let again = publish("hello");
@@ -123,8 +124,10 @@ fn c18_a_position_ahead_or_of_another_lineage_is_not_recovered() {
         let mut answers = Vec::new();
         let input = Input::Join { caller, since, history: 0, presence: ONLINE };
         world.feed(&general, input, &mut |seen| {
-            if let Seen::Effect(Effect::Attach { joined, replay, .. }, _) = seen {
-                answers.push((joined.recovered, joined.head, replay.len()));
+            if let Seen::Effect(Effect::Attach { answer, replay, .. }, _) = seen
+                && let Event::Joined(joined) = &**answer
+            {
+                answers.push((joined.recovered, joined.head, replay.events.len()));
             }
         });
         assert_eq!(answers, [(recovers, Seq(5), 0)], "{since:?}");
