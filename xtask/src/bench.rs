@@ -13,7 +13,7 @@ pub(crate) struct Options {
 }
 
 /// Loads against a real server, each beside its baseline: `parlour bench --help`.
-const LOADS: [&str; 4] = ["fanout", "idle", "publish", "slow"];
+const LOADS: [&str; 5] = ["fanout", "idle", "publish", "slow", "storm"];
 
 /// A benchmark of a package.
 #[derive(Debug)]

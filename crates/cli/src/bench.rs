@@ -14,9 +14,13 @@ mod bare;
 mod clients;
 mod fanout;
 mod idle;
+mod limit;
+mod load;
 mod process;
 mod publish;
+mod raw;
 mod slow;
+mod storm;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -31,8 +35,10 @@ enum Scenario {
     Fanout(fanout::FanoutArgs),
     /// Memory per idle connection.
     Idle(idle::IdleArgs),
-    /// Acknowledged durable messages per second, and how long an acknowledgement takes.
+    /// Acknowledged durable messages per second, beside what the database could do alone.
     Publish(publish::PublishArgs),
+    /// Everybody comes back at once: exactness, cost, and what others notice.
+    Storm(storm::StormArgs),
     /// How much never-readers change the delivery to others.
     Slow(slow::SlowArgs),
     /// The baseline of `fanout`: writes one frame to every connected socket at a fixed rate.
@@ -52,6 +58,7 @@ pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
         Scenario::Fanout(args) => runtime.block_on(fanout::run(args))?,
         Scenario::Idle(args) => runtime.block_on(idle::run(args))?,
         Scenario::Publish(args) => runtime.block_on(publish::run(args))?,
+        Scenario::Storm(args) => runtime.block_on(storm::run(args))?,
         Scenario::Slow(args) => runtime.block_on(slow::run(args))?,
         Scenario::Bare(args) => return bare::run(&args),
     };

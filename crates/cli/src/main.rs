@@ -4,11 +4,17 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod admin;
 mod bench;
 mod chat;
 mod check_config;
+mod database;
 mod dev;
+mod erase;
 mod exit;
+mod export;
+mod import;
+mod meter;
 mod options;
 mod serve;
 mod tail;
@@ -33,7 +39,9 @@ Try it:
 Run it for others:
   parlour check-config --example > parlour.toml      every option, with its default
   parlour check-config --config parlour.toml         is this configuration accepted?
-  parlour serve --config parlour.toml";
+  parlour serve --config parlour.toml
+  parlour export --config parlour.toml --output rooms.jsonl
+  parlour erase --user Alice";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -47,6 +55,12 @@ enum Command {
     Chat(chat::ChatArgs),
     /// Print what happens in rooms
     Tail(tail::TailArgs),
+    /// Write rooms to a file
+    Export(export::ExportArgs),
+    /// Read rooms from a file that `export` wrote
+    Import(import::ImportArgs),
+    /// Erase all that a user has said
+    Erase(erase::EraseArgs),
     /// Measure a server
     Bench(bench::BenchArgs),
     /// Print the version
@@ -60,6 +74,9 @@ fn main() -> ExitCode {
         Command::CheckConfig(args) => check_config::run(&args),
         Command::Chat(args) => options::block_on(chat::run(args)),
         Command::Tail(args) => options::block_on(tail::run(args)),
+        Command::Export(args) => options::block_on(export::run(args)),
+        Command::Import(args) => options::block_on(import::run(args)),
+        Command::Erase(args) => erase::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Version => {
             println!("parlour {}", env!("CARGO_PKG_VERSION"));

@@ -1,29 +1,42 @@
-//! Durable messages: how many are acknowledged per second, and how long that takes.
+//! Durable messages: how many are acknowledged per second, how long that takes, and what the
+//! database could do without a server.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use hdrhistogram::Histogram;
 
-use super::process::{Measured, pin_generator};
-use super::{Rounds, clients, program};
+use super::limit;
+use super::load::{Load, Pace, Served};
+use super::process::pin_generator;
+use super::{Rounds, program};
 
 /// How much load.
 #[derive(Debug, Args)]
 pub(super) struct PublishArgs {
-    /// Publishers, each in a room of its own, each waiting for its acknowledgement
-    #[arg(long, default_value_t = 64)]
-    publishers: usize,
+    /// Rooms that the messages are spread over
+    #[arg(long, value_delimiter = ',', default_value = "1,20,1000")]
+    rooms: Vec<usize>,
+    /// Connections that publish
+    #[arg(long, value_delimiter = ',', default_value = "1,64")]
+    publishers: Vec<usize>,
+    /// Messages of each that wait for their acknowledgement at the same time
+    #[arg(long, default_value_t = 1)]
+    in_flight: usize,
     /// Seconds of each measurement
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Measurements, each with a new server and database
-    #[arg(long, default_value_t = 5)]
+    /// Measurements of everything
+    #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Where the databases lie; the disk is part of the measurement
+    /// Where SQLite databases lie; the disk is part of the measurement
     #[arg(long, default_value = "target/bench-data")]
     data_dir: PathBuf,
+    /// A PostgreSQL database to measure instead of SQLite; what it holds is kept, and grows
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
     /// The program to measure instead of this one
     #[arg(long)]
     program: Option<PathBuf>,
@@ -32,95 +45,102 @@ pub(super) struct PublishArgs {
 pub(super) async fn run(args: PublishArgs) -> anyhow::Result<String> {
     let program = program(args.program.clone())?;
     pin_generator()?;
-    let (mut rates, mut p50, mut p99, mut heard, mut fsyncs) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for round in 0..args.rounds {
-        let directory = args.data_dir.join(format!("{}-{round}", std::process::id()));
-        std::fs::create_dir_all(&directory)?;
-        fsyncs.push(fsyncs_per_second(&directory)?);
-        let Latencies { acked: latencies, heard: deliveries } = measure(&program, &directory, &args).await?;
-        heard.push(deliveries.value_at_quantile(0.99) as f64 / 1_000.0);
-        rates.push(latencies.len() as f64 / args.seconds as f64);
-        p50.push(latencies.value_at_quantile(0.5) as f64 / 1_000.0);
-        p99.push(latencies.value_at_quantile(0.99) as f64 / 1_000.0);
-        std::fs::remove_dir_all(&directory)?;
-    }
-    Ok(format!(
-        "durable publish: {} publishers, one message in flight each, {} s, SQLite with synchronous=FULL\n\
-         acknowledged per second: {}\n\
-         acknowledgement p50:     {} ms\n\
-         acknowledgement p99:     {} ms\n\
-         publish to receive p99:  {} ms\n\
-         fsync per second on this disk, one after another: {}",
-        args.publishers,
-        args.seconds,
-        Rounds::new(rates),
-        Rounds::new(p50),
-        Rounds::new(p99),
-        Rounds::new(heard),
-        Rounds::new(fsyncs)
-    ))
-}
-
-/// From sending a message to its acknowledgement, and to hearing it, in microseconds.
-struct Latencies {
-    acked: Histogram<u64>,
-    heard: Histogram<u64>,
-}
-
-async fn measure(program: &Path, directory: &Path, args: &PublishArgs) -> anyhow::Result<Latencies> {
-    let (server, address) = Measured::start_server(program, directory)?;
-    let until = Instant::now() + Duration::from_secs(args.seconds);
-    let publishers = (0..args.publishers).map(|number| tokio::spawn(publish(address.clone(), number, until)));
-    let mut all = Latencies { acked: Histogram::new(3)?, heard: Histogram::new(3)? };
-    for publisher in publishers.collect::<Vec<_>>() {
-        let Latencies { acked, heard } = publisher.await??;
-        all.acked.add(acked)?;
-        all.heard.add(heard)?;
-    }
-    drop(server);
-    Ok(all)
-}
-
-/// Publishes one message after another.
-async fn publish(address: String, number: usize, until: Instant) -> anyhow::Result<Latencies> {
-    let room = format!("bench-{number}");
-    let mut stream = clients::connect(&address, &format!("user=u{number}&room={room}")).await?;
-    clients::until(&mut stream, "\"joined\"").await?;
-    let mut latencies = Latencies { acked: Histogram::new(3)?, heard: Histogram::new(3)? };
-    let text = "x".repeat(128);
-    let mut id = 0;
-    while Instant::now() < until {
-        id += 1;
-        let began = Instant::now();
-        let payload = format!(r#"{{"room":"{room}","text":"{text}"}}"#);
-        stream.send_text(&format!(r#"{{"type":"publish","id":{id},"payload":{payload}}}"#)).await?;
-        // One's own message comes in the same turn as its acknowledgement, in either order.
-        for _ in 0..2 {
-            let came = clients::until(&mut stream, r#"{"type":""#).await?;
-            let latency = if came.starts_with(r#"{"type":"ack""#) {
-                &mut latencies.acked
-            } else {
-                &mut latencies.heard
-            };
-            latency.record(u64::try_from(began.elapsed().as_micros())?)?;
+    let database = match &args.database {
+        None => "SQLite with synchronous=FULL",
+        Some(_) => "PostgreSQL",
+    };
+    let mut report = format!("durable publish: {database}, {} s each", args.seconds);
+    for rooms in &args.rooms {
+        for publishers in &args.publishers {
+            let mut figures = Figures::default();
+            for _ in 0..args.rounds {
+                let load = Load { rooms: *rooms, publishers: *publishers };
+                measure(&program, &args, load, &mut figures).await?;
+            }
+            let title = format!("{rooms} rooms, {publishers} publishers, {} in flight each", args.in_flight);
+            write!(report, "\n\n{title}\n{figures}")?;
         }
     }
-    Ok(latencies)
+    Ok(report)
 }
 
-/// The baseline: one small write and one fsync, over and over, for half a second.
-fn fsyncs_per_second(directory: &Path) -> anyhow::Result<f64> {
-    use std::io::Write;
-    let path = directory.join("fsync");
-    let mut file = std::fs::File::create(&path)?;
-    let began = Instant::now();
-    let mut count = 0;
-    while began.elapsed() < Duration::from_millis(500) {
-        file.write_all(&[0; 256])?;
-        file.sync_data()?;
-        count += 1;
+/// All rounds of one load.
+#[derive(Debug, Default)]
+struct Figures {
+    rate: Vec<f64>,
+    p50_ms: Vec<f64>,
+    p99_ms: Vec<f64>,
+    commits: Vec<f64>,
+    batch: Vec<f64>,
+    limit: Vec<f64>,
+    share: Vec<f64>,
+    half_p99_ms: Vec<f64>,
+}
+
+/// Measures the most, then the database alone with transactions of the same size, then latency at
+/// half of the most.
+async fn measure(
+    program: &Path,
+    args: &PublishArgs,
+    load: Load,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    let directory = args.data_dir.join(std::process::id().to_string());
+    std::fs::create_dir_all(&directory)?;
+    let span = Duration::from_secs(args.seconds);
+    let served = Served::start(program, &directory.join("most"), args.database.as_deref())?;
+    let before = served.counts()?;
+    let most = load.run(&served.address, Pace::InFlight(args.in_flight), span).await?;
+    let after = served.counts()?;
+    drop(served);
+    let rate = most.len() as f64 / span.as_secs_f64();
+    let commits = after.commits - before.commits;
+    // Joins and documents are not among the messages.
+    let batch = (after.messages - before.messages) / commits.max(1.0);
+
+    let store = match &args.database {
+        None => limit::sqlite(&directory.join("limit"))?,
+        Some(url) => limit::postgres(url)?,
+    };
+    let limit = limit::appends_per_second(&*store, load.rooms, batch, span).await?;
+    drop(store);
+
+    let served = Served::start(program, &directory.join("half"), args.database.as_deref())?;
+    let half = load.run(&served.address, Pace::PerSecond(rate / 2.0), span).await?;
+    drop(served);
+    std::fs::remove_dir_all(&directory)?;
+
+    figures.rate.push(rate);
+    figures.p50_ms.push(quantile_ms(&most, 0.5));
+    figures.p99_ms.push(quantile_ms(&most, 0.99));
+    figures.commits.push(commits / span.as_secs_f64());
+    figures.batch.push(batch);
+    figures.limit.push(limit);
+    figures.share.push(rate / limit * 100.0);
+    figures.half_p99_ms.push(quantile_ms(&half, 0.99));
+    Ok(())
+}
+
+fn quantile_ms(latencies: &Histogram<u64>, quantile: f64) -> f64 {
+    latencies.value_at_quantile(quantile) as f64 / 1_000.0
+}
+
+impl std::fmt::Display for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lines = [
+            ("acknowledged per second", &self.rate),
+            ("acknowledgement p50, ms", &self.p50_ms),
+            ("acknowledgement p99, ms", &self.p99_ms),
+            ("commits per second", &self.commits),
+            ("messages per commit", &self.batch),
+            ("the same transactions without a server, messages per second", &self.limit),
+            ("share of that, %", &self.share),
+            ("acknowledgement p99 at half of the rate, ms", &self.half_p99_ms),
+        ];
+        for (index, (name, values)) in lines.into_iter().enumerate() {
+            let end = if index == 0 { "" } else { "\n" };
+            write!(f, "{end}{name}: {}", Rounds::new(values.clone()))?;
+        }
+        Ok(())
     }
-    std::fs::remove_file(path)?;
-    Ok(f64::from(count) / began.elapsed().as_secs_f64())
 }

@@ -1,5 +1,6 @@
 //! The program as its users start it.
 
+mod operators;
 mod program;
 mod serving;
 mod settings;

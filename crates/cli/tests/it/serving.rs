@@ -6,7 +6,7 @@ use crate::program::{Running, get, parlour, run};
 
 const ANY_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
 
-fn dev(directory: &tempfile::TempDir, more: &[&str]) -> Command {
+pub(crate) fn dev(directory: &tempfile::TempDir, more: &[&str]) -> Command {
     parlour(directory.path(), &[&["dev"], &ANY_PORTS[..], more].concat())
 }
 
