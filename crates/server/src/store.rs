@@ -9,8 +9,8 @@ use std::pin::Pin;
 
 use compact_str::CompactString;
 pub use parlour_hub::effect::Document;
-pub use parlour_hub::log::{Refused, Snapshot, Span};
-use parlour_hub::log::{Draft, Head, Record, Stored};
+pub use parlour_hub::log::{Draft, Guard, NewEntry, Refused, Snapshot, Span};
+use parlour_hub::log::{Head, Record, Stored};
 use parlour_protocol::event::Hit;
 use parlour_protocol::{RoomName, Seq, UserId};
 
@@ -21,6 +21,7 @@ pub mod postgres;
 pub mod sqlite;
 
 mod digest;
+mod erasure;
 mod words;
 
 /// How long a cid is remembered after its record was trimmed (P6).

@@ -10,23 +10,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use parlour_hub::log::{Draft, Head, Record, Stored};
-use parlour_protocol::{RoomName, Seq};
+use compact_str::CompactString;
+use parlour_hub::log::{Draft, Head, Record, Refused, Snapshot, Stored};
+use parlour_protocol::{RoomName, Seq, UserId};
 use tokio::sync::oneshot;
 
-use super::{Conflict, Document, Pending, Span, Store, StoreError};
-use job::{Job, Work};
+use super::{Archive, Document, Hits, Keep, Pending, Span, Store, StoreError};
+use job::{Done, Job, Work};
+pub use mark::MarkError;
 use queue::{Bounds, Queue};
 use reader::{Query, Readers, Reply};
 use writer::Writer;
 
 mod append;
+mod change;
 mod checksum;
+mod columns;
 mod fault;
 mod job;
+mod mark;
 mod queue;
 mod reader;
 mod schema;
+mod search;
+mod upkeep;
 mod writer;
 
 /// The database, inside the data directory. SQLite puts `-wal` and `-shm` beside it.
@@ -105,6 +112,14 @@ pub enum OpenError {
         /// The newest version that this program knows.
         known: u32,
     },
+    /// It cannot be found out whether the database is an older copy.
+    #[error("cannot compare {path} with the file parlour.mark beside it: {source}")]
+    Mark {
+        /// The database.
+        path: PathBuf,
+        /// What went wrong.
+        source: MarkError,
+    },
     /// The operating system refused a thread.
     #[error("cannot start a thread for the database: {0}")]
     Thread(io::Error),
@@ -143,6 +158,7 @@ impl SqliteStore {
         let path = dir.join(DATABASE);
         create(&path).map_err(|source| OpenError::Directory { path: path.clone(), source })?;
         let connection = schema::open_writer(&path, options.max_bytes)?;
+        mark::compare(&connection, dir).map_err(|source| OpenError::Mark { path: path.clone(), source })?;
         let connections = Readers::open(&path, READERS)
             .map_err(|source| OpenError::Sqlite { path: path.clone(), source })?;
         let connections = Arc::new(connections);
@@ -172,7 +188,7 @@ impl SqliteStore {
     }
 
     /// Asks the writer. The work is in the queue when this returns, whoever drops the future.
-    fn write(&self, work: Work) -> Pending<'_, Vec<Result<Stored, Conflict>>> {
+    fn write(&self, work: Work) -> Pending<'_, Done> {
         let (reply, answer) = oneshot::channel();
         let bytes = work.bytes();
         let queued = self.writes.push(Job { work, reply }, bytes);
@@ -181,6 +197,12 @@ impl SqliteStore {
             // The writer ended without an answer: it may have been in the middle of a commit.
             answer.await.unwrap_or(Err(StoreError::Indeterminate))
         })
+    }
+
+    /// Asks the writer for work that has no answer but that it is done.
+    fn finish(&self, work: Work) -> Pending<'_, ()> {
+        let done = self.write(work);
+        Box::pin(async { done.await.map(drop) })
     }
 
     fn ask<T: Send + 'static>(&self, query: impl FnOnce(Reply<T>) -> Query) -> Pending<'_, T> {
@@ -194,35 +216,94 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn open(&self, room: RoomName, tail: u32) -> Pending<'_, Option<(Head, Vec<Record>)>> {
+    fn open(&self, room: RoomName, tail: u32) -> Pending<'_, Option<Snapshot>> {
         self.ask(|reply| Query::Open { room, tail, reply })
     }
 
-    fn append(&self, batch: Vec<Draft>) -> Pending<'_, Vec<Result<Stored, Conflict>>> {
-        self.write(Work::Append(batch))
+    fn append(&self, batch: Vec<Draft>) -> Pending<'_, Vec<Result<Stored, Refused>>> {
+        let done = self.write(Work::Append(batch));
+        Box::pin(async {
+            match done.await? {
+                Done::Appended(answers) => Ok(answers),
+                _ => Err(StoreError::Indeterminate),
+            }
+        })
     }
 
     fn read(&self, room: RoomName, span: Span, limit: u32) -> Pending<'_, Vec<Record>> {
         self.ask(|reply| Query::Read { room, span, limit, reply })
     }
 
-    fn trim(&self, room: RoomName, upto: Seq) -> Pending<'_, ()> {
-        let done = self.write(Work::Trim(room, upto));
-        Box::pin(async { done.await.map(drop) })
+    fn find(&self, room: RoomName, sender: UserId, cid: CompactString) -> Pending<'_, Option<Stored>> {
+        self.ask(|reply| Query::Find { room, sender, cid, reply })
+    }
+
+    fn search(&self, query: super::Query) -> Pending<'_, Hits> {
+        let indexed = self.write(Work::Index);
+        Box::pin(async move {
+            indexed.await?;
+            self.ask(|reply| Query::Search { query, reply }).await
+        })
+    }
+
+    fn unread(&self, user: UserId, cursors: Vec<(RoomName, Seq)>) -> Pending<'_, Vec<u32>> {
+        self.ask(|reply| Query::Unread { user, cursors, reply })
     }
 
     fn put(&self, documents: Vec<Document>) -> Pending<'_, ()> {
-        let done = self.write(Work::Put(documents));
-        Box::pin(async { done.await.map(drop) })
+        self.finish(Work::Put(documents))
     }
 
     fn documents(&self, prefix: String, limit: u32) -> Pending<'_, Vec<Document>> {
         self.ask(|reply| Query::Documents { prefix, limit, reply })
     }
+}
+
+impl Archive for SqliteStore {
+    fn rooms(&self, after: Option<RoomName>, limit: u32) -> Pending<'_, Vec<(RoomName, Head)>> {
+        self.ask(|reply| Query::Rooms { after, limit, reply })
+    }
+
+    fn heads(&self, rooms: Vec<RoomName>) -> Pending<'_, Vec<Option<Head>>> {
+        self.ask(|reply| Query::Heads { rooms, reply })
+    }
+
+    fn trim(&self, room: RoomName, keep: Keep) -> Pending<'_, Option<Head>> {
+        let done = self.write(Work::Trim(room, keep));
+        Box::pin(async {
+            match done.await? {
+                Done::Ends(ends) => Ok(ends),
+                _ => Err(StoreError::Indeterminate),
+            }
+        })
+    }
+
+    fn erase(&self, user: UserId, alias: UserId) -> Pending<'_, Vec<RoomName>> {
+        let done = self.write(Work::Erase(user, alias));
+        Box::pin(async {
+            match done.await? {
+                Done::Rooms(rooms) => Ok(rooms),
+                _ => Err(StoreError::Indeterminate),
+            }
+        })
+    }
+
+    fn restore(&self, room: RoomName, part: Snapshot) -> Pending<'_, Head> {
+        let done = self.write(Work::Restore(room, part));
+        Box::pin(async {
+            match done.await? {
+                Done::Ends(Some(ends)) => Ok(ends),
+                _ => Err(StoreError::Indeterminate),
+            }
+        })
+    }
+
+    fn renew(&self) -> Pending<'_, ()> {
+        self.finish(Work::Renew)
+    }
 
     fn check(&self) -> Pending<'_, ()> {
-        let done = self.write(Work::Check);
-        Box::pin(async { done.await.map(drop) })
+        self.finish(Work::Check)
     }
 }
 

@@ -34,7 +34,8 @@ pub(super) fn distinct(text: &str) -> BTreeSet<String> {
 /// Returns the part of a text around the first of the `wanted` words, in which all of them are
 /// marked; at most 200 characters.
 pub(super) fn snippet(text: &str, wanted: &BTreeSet<String>) -> CompactString {
-    let hits: Vec<_> = words(text).filter(|(_, word)| wanted.contains(word)).map(|(place, _)| place).collect();
+    let hits: Vec<_> =
+        words(text).filter(|(_, word)| wanted.contains(word)).map(|(place, _)| place).collect();
     let first = hits.first().map_or(0, |place| place.start);
     let lead = text[..first].char_indices().rev().take(LEAD_CHARS).last();
     let mut at = lead.map_or(first, |(index, _)| index);
@@ -94,6 +95,10 @@ mod tests {
         assert_eq!(shown.chars().count(), SNIPPET_CHARS);
         assert!(shown.starts_with("hay ") && shown.contains("hay [needle] hay"), "{shown}");
         assert_eq!(marked("\u{e000}forged\u{e001} hit", "hit"), "forged [hit]");
-        assert_eq!(marked(&"x".repeat(300), &"x".repeat(300)), "x".repeat(SNIPPET_CHARS), "too long to be marked");
+        assert_eq!(
+            marked(&"x".repeat(300), &"x".repeat(300)),
+            "x".repeat(SNIPPET_CHARS),
+            "too long to be marked"
+        );
     }
 }

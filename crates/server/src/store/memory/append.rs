@@ -41,13 +41,16 @@ impl Room {
 
     /// Answers a draft of which cids are known.
     fn repeated(&self, draft: &Draft) -> Option<Answer> {
-        let given = (0u64..).zip(&draft.entries).filter_map(|(index, entry)| Some((index, cid(draft, entry)?, entry)));
+        let given = (0u64..)
+            .zip(&draft.entries)
+            .filter_map(|(index, entry)| Some((index, cid(draft, entry)?, entry)));
         let mut seen = HashSet::new();
         let (mut known, mut first, mut is_same) = (0, None, true);
         for (index, cid, entry) in given {
             if let Some(original) = self.known(&cid) {
                 let (base, _) = *first.get_or_insert((original.seq.0.wrapping_sub(index), original.ts));
-                is_same &= original.seq.0 == base.wrapping_add(index) && original.digest == digest(&entry.content);
+                is_same &=
+                    original.seq.0 == base.wrapping_add(index) && original.digest == digest(&entry.content);
                 known += 1;
             }
             if !seen.insert(cid) {
@@ -69,7 +72,8 @@ impl Room {
         for (arrival, entry) in (arrival..).zip(&draft.entries) {
             let seq = self.head.next();
             let sender = draft.sender.clone();
-            let mut record = Record { seq, sender, cid: entry.cid.clone(), ts, content: entry.content.clone() };
+            let mut record =
+                Record { seq, sender, cid: entry.cid.clone(), ts, content: entry.content.clone() };
             if let Some(earlier) = self.take_effect(&mut record, draft.guard)? {
                 // What is there already cannot be stored together with what is not.
                 if draft.entries.len() > 1 {

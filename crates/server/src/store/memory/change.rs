@@ -11,7 +11,11 @@ impl Room {
     /// Does what a record says before it is stored, and completes it. Changes nothing where it refuses.
     ///
     /// Returns where the reaction is that is there already.
-    pub(super) fn take_effect(&mut self, record: &mut Record, guard: Guard) -> Result<Option<Place>, Refused> {
+    pub(super) fn take_effect(
+        &mut self,
+        record: &mut Record,
+        guard: Guard,
+    ) -> Result<Option<Place>, Refused> {
         let Record { seq, sender, content, .. } = record;
         match content {
             Content::Message(said) => self.relate(said)?,
@@ -61,7 +65,8 @@ impl Room {
 
     /// Empties the edit that a message has its text from.
     fn supersede(&mut self, target: Seq) {
-        let Some(Content::Message(Text { details: Some(details), .. })) = self.get(target).map(|record| &record.content)
+        let Some(Content::Message(Text { details: Some(details), .. })) =
+            self.get(target).map(|record| &record.content)
         else {
             return;
         };

@@ -87,7 +87,8 @@ impl Room {
     /// Copies a record, with the reactions to it.
     fn shown(&self, record: &Record) -> Record {
         let mut record = record.clone();
-        if let (Content::Message(said), Some(given)) = (&mut record.content, self.reactions.get(&record.seq)) {
+        if let (Content::Message(said), Some(given)) = (&mut record.content, self.reactions.get(&record.seq))
+        {
             let tallies = &mut said.details.get_or_insert_default().reactions;
             for Given { emoji, user, .. } in given {
                 let known = tallies.iter().position(|tally| tally.emoji == *emoji);
@@ -151,7 +152,9 @@ impl Room {
 impl Entry {
     pub(super) fn bytes(&self) -> usize {
         let Record { sender, cid, content, .. } = &self.record;
-        OVERHEAD_BYTES + 2 * (sender.as_str().len() + cid.as_deref().map_or(0, str::len)) + text_bytes(content)
+        OVERHEAD_BYTES
+            + 2 * (sender.as_str().len() + cid.as_deref().map_or(0, str::len))
+            + text_bytes(content)
     }
 }
 
@@ -161,7 +164,9 @@ pub(super) fn text_bytes(content: &Content) -> usize {
         Content::Message(said) => said.text.len(),
         Content::Edit(edit) => edit.text.as_ref().map_or(0, |text| text.len()),
         Content::Reaction(reaction) => reaction.emoji.len(),
-        Content::Settings(settings) => [&settings.title, &settings.topic].into_iter().flatten().map(|t| t.len()).sum(),
+        Content::Settings(settings) => {
+            [&settings.title, &settings.topic].into_iter().flatten().map(|t| t.len()).sum()
+        }
         Content::Delete(_) | Content::Pin(_) | Content::Role(_) => 0,
     }
 }

@@ -21,10 +21,12 @@ impl State {
             return Hits::default();
         }
         let in_scope = |name: &RoomName| query.room.as_ref().is_none_or(|room| room == name);
-        let rooms = self.rooms.iter().filter(|(name, room)| in_scope(name) && may_read(name, room, &query.user));
+        let rooms =
+            self.rooms.iter().filter(|(name, room)| in_scope(name) && may_read(name, room, &query.user));
         let messages =
             rooms.flat_map(|(name, room)| room.records.iter().map(move |entry| (name, &entry.record)));
-        let older = messages.filter(|(name, record)| before.flatten().is_none_or(|before| place(name, record) < before));
+        let older = messages
+            .filter(|(name, record)| before.flatten().is_none_or(|before| place(name, record) < before));
         let mut found: Vec<_> =
             older.filter(|(_, record)| wanted.is_subset(&words::distinct(text(record)))).collect();
         found.sort_unstable_by(|a, b| place(b.0, b.1).cmp(&place(a.0, a.1)));

@@ -140,7 +140,9 @@ impl State {
         while self.record_bytes + self.lasting_bytes > limit {
             let Some(name) = self.oldest.first_key_value().map(|(_, name)| name.clone()) else {
                 let names: Vec<_> = self.rooms.keys().cloned().collect();
-                names.iter().for_each(|name| drop(self.with(name, Room::forget_cids)));
+                for name in names {
+                    self.with(&name, Room::forget_cids);
+                }
                 return;
             };
             self.with(&name, |room| {

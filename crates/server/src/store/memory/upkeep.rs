@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use parlour_hub::effect::DOCUMENT_SEPARATOR;
 use parlour_hub::log::{Head, Record, Snapshot};
 use parlour_protocol::content::{Content, RoleChange, Settings};
 use parlour_protocol::{RoomName, Seq, UserId};
 
 use super::super::digest::digest;
+use super::super::erasure::{is_about, room_of};
 use super::super::{CID_MEMORY_MS, Keep, StoreError};
 use super::change::empty_reaction;
 use super::room::{Cid, Entry, Given, Known, Room, text_bytes};
@@ -34,7 +34,12 @@ impl State {
         touched.into_iter().collect()
     }
 
-    pub(super) fn restore(&mut self, name: RoomName, part: Snapshot, limit: usize) -> Result<Head, StoreError> {
+    pub(super) fn restore(
+        &mut self,
+        name: RoomName,
+        part: Snapshot,
+        limit: usize,
+    ) -> Result<Head, StoreError> {
         if !self.rooms.contains_key(&name) {
             self.create(&name, part.ends.floor, limit)?;
         }
@@ -189,19 +194,4 @@ fn erase_record(record: &mut Record, user: &UserId, alias: &UserId) -> bool {
         }
         _ => is_own,
     }
-}
-
-/// Whether a document is about a user: `read`, the user and a room, or what, a room and the user.
-fn is_about(key: &str, user: &UserId) -> bool {
-    let parts: Vec<_> = key.split(DOCUMENT_SEPARATOR).collect();
-    match parts[..] {
-        ["read", whose, _] => whose == user.as_str(),
-        ["seen" | "cursor", _, whose] => whose == user.as_str(),
-        _ => false,
-    }
-}
-
-fn room_of(key: &str) -> Option<RoomName> {
-    let (_, rest) = key.strip_prefix("seen").or(key.strip_prefix("cursor"))?.split_once(DOCUMENT_SEPARATOR)?;
-    RoomName::parse_any(rest.split(DOCUMENT_SEPARATOR).next()?).ok()
 }

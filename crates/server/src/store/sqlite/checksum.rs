@@ -6,18 +6,11 @@
 use crc32fast::Hasher;
 use parlour_protocol::{Epoch, RoomName};
 
+use super::columns::Columns;
+
 /// What the checksums of all rows of a room begin with.
 #[derive(Debug, Clone)]
 pub(super) struct RoomChecksum(Hasher);
-
-/// The columns of a message, as they are stored.
-pub(super) struct Columns<'a> {
-    pub(super) seq: u64,
-    pub(super) ts: i64,
-    pub(super) sender: &'a [u8],
-    pub(super) cid: Option<&'a [u8]>,
-    pub(super) body: &'a [u8],
-}
 
 impl RoomChecksum {
     pub(super) fn new(room: &RoomName, epoch: Epoch) -> Self {
@@ -27,17 +20,37 @@ impl RoomChecksum {
         Self(hasher)
     }
 
-    pub(super) fn of(&self, row: &Columns<'_>) -> i64 {
+    pub(super) fn of(&self, row: &Columns) -> i64 {
         let mut hasher = self.0.clone();
         hasher.update(&row.seq.to_le_bytes());
         hasher.update(&row.ts.to_le_bytes());
-        field(&mut hasher, row.sender);
+        field(&mut hasher, row.sender.as_bytes());
         // A missing cid differs from an empty one.
         hasher.update(&[u8::from(row.cid.is_some())]);
-        field(&mut hasher, row.cid.unwrap_or_default());
-        field(&mut hasher, row.body);
+        field(&mut hasher, row.cid.as_deref().unwrap_or_default().as_bytes());
+        field(&mut hasher, row.body.as_bytes());
+        if row.digest.is_some() || !is_plain(row) {
+            more(&mut hasher, row);
+        }
         hasher.finalize().into()
     }
+}
+
+/// Whether a row has nothing in the columns that the first schema did not have.
+fn is_plain(row: &Columns) -> bool {
+    let numbers = [row.target, row.thread, row.count, row.edited, row.deleted];
+    row.kind == 0 && row.mentions.is_none() && row.active.is_none() && numbers == [None; 5]
+}
+
+fn more(hasher: &mut Hasher, row: &Columns) {
+    let active = row.active.map(i64::from);
+    let numbers = [Some(row.kind), row.target, row.thread, active, row.count, row.edited, row.deleted];
+    for number in numbers {
+        hasher.update(&[u8::from(number.is_some())]);
+        hasher.update(&number.unwrap_or_default().to_le_bytes());
+    }
+    field(hasher, row.mentions.as_deref().unwrap_or_default().as_bytes());
+    field(hasher, row.digest.as_deref().unwrap_or_default());
 }
 
 pub(super) fn of_document(key: &str, value: &[u8]) -> i64 {

@@ -1,27 +1,44 @@
 //! What is asked of the writer, and how each kind of work is done inside its transaction.
 
-use parlour_hub::log::{Draft, Stored};
-use parlour_protocol::{RoomName, Seq};
-use rusqlite::{Connection, OptionalExtension, params};
+use parlour_hub::log::{Draft, Head, NewEntry, Refused, Snapshot, Stored};
+use parlour_protocol::content::Content;
+use parlour_protocol::{RoomName, UserId};
+use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
-use super::super::{Conflict, Document, StoreError};
+use super::super::{Document, Keep, StoreError};
 use super::append::{self, Witness};
 use super::checksum;
 use super::fault::Fault;
+use super::search;
+use super::upkeep;
 
 /// Memory that a small value costs beside its bytes.
 const OVERHEAD_BYTES: usize = 128;
 
-const RAISE_FLOOR: &str = "UPDATE room SET floor = max(floor, min(?2, head)) WHERE name = ?1 \
-     RETURNING id, floor";
 const PUT: &str = "INSERT INTO document (key, value, checksum) VALUES (?1, ?2, ?3) \
      ON CONFLICT (key) DO UPDATE SET value = excluded.value, checksum = excluded.checksum";
 const DELETE: &str = "DELETE FROM document WHERE key = ?1";
 const PROBE: &str = "UPDATE probe SET count = count + 1";
 
-/// The answer to a [`Job`]; only an append has one per draft.
-pub(super) type Answer = Result<Vec<Result<Stored, Conflict>>, StoreError>;
+/// Messages that one search makes searchable at most.
+const INDEX_ROWS: i64 = 20_000;
+
+/// What a [`Job`] came to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Done {
+    /// One answer per draft.
+    Appended(Vec<Result<Stored, Refused>>),
+    /// The ends of the room.
+    Ends(Option<Head>),
+    /// The rooms that were changed.
+    Rooms(Vec<RoomName>),
+    /// It is done.
+    Nothing,
+}
+
+/// The answer to a [`Job`].
+pub(super) type Answer = Result<Done, StoreError>;
 
 /// A piece of work, and who waits for it.
 pub(super) struct Job {
@@ -32,8 +49,12 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) enum Work {
     Append(Vec<Draft>),
-    Trim(RoomName, Seq),
     Put(Vec<Document>),
+    Trim(RoomName, Keep),
+    Erase(UserId, UserId),
+    Restore(RoomName, Snapshot),
+    Renew,
+    Index,
     Check,
 }
 
@@ -45,6 +66,8 @@ pub(super) struct Aftermath {
     pub(super) sweeps: Vec<Sweep>,
     /// Whether somebody asked for a check.
     pub(super) checked: bool,
+    /// Whether the log must be emptied, because it holds what was erased.
+    pub(super) erased: bool,
 }
 
 /// Rows below the floor of a room, already invisible, that are still to be deleted.
@@ -58,55 +81,66 @@ impl Work {
     /// The rows that the transaction grows by.
     pub(super) fn rows(&self) -> usize {
         match self {
-            Self::Append(drafts) => drafts.len(),
+            Self::Append(drafts) => drafts.iter().map(|draft| draft.entries.len()).sum(),
             Self::Put(documents) => documents.len(),
-            Self::Trim(..) | Self::Check => 1,
+            Self::Restore(_, part) => part.tail.len(),
+            Self::Trim(..) | Self::Erase(..) | Self::Renew | Self::Index | Self::Check => 1,
         }
     }
 
     /// The memory that waits with it in the queue.
     pub(super) fn bytes(&self) -> usize {
         let variable: usize = match self {
-            Self::Append(drafts) => drafts.iter().map(|draft| draft.body.len()).sum(),
+            Self::Append(drafts) => drafts.iter().flat_map(|draft| &draft.entries).map(text_bytes).sum(),
             Self::Put(documents) => {
                 documents.iter().map(|document| document.key.len() + document.value.len()).sum()
             }
-            Self::Trim(..) | Self::Check => 0,
+            _ => 0,
         };
         variable + self.rows() * OVERHEAD_BYTES
     }
 
     /// Does the work inside the transaction that is open on `connection`.
-    pub(super) fn run(
-        &self,
-        connection: &Connection,
-        after: &mut Aftermath,
-    ) -> Result<Vec<Result<Stored, Conflict>>, Fault> {
+    pub(super) fn run(&self, connection: &Connection, after: &mut Aftermath) -> Result<Done, Fault> {
         match self {
-            Self::Append(drafts) => return append::append(connection, drafts, &mut after.witness),
-            Self::Trim(room, upto) => after.sweeps.extend(raise_floor(connection, room, *upto)?),
+            Self::Append(drafts) => {
+                return append::append(connection, drafts, &mut after.witness).map(Done::Appended);
+            }
+            Self::Trim(room, keep) => {
+                let (ends, sweep) = upkeep::trim(connection, room, *keep)?;
+                after.sweeps.extend(sweep);
+                return Ok(Done::Ends(ends));
+            }
+            Self::Erase(user, alias) => {
+                after.erased = true;
+                return upkeep::erase(connection, user, alias).map(Done::Rooms);
+            }
+            Self::Restore(room, part) => {
+                return upkeep::restore(connection, room, part).map(|ends| Done::Ends(Some(ends)));
+            }
+            Self::Renew => upkeep::renew(connection)?,
+            Self::Index => search::index(connection, INDEX_ROWS)?,
             Self::Put(documents) => put(connection, documents)?,
             Self::Check => {
                 after.checked = true;
                 probe(connection)?;
             }
         }
-        Ok(Vec::new())
+        Ok(Done::Nothing)
+    }
+}
+
+fn text_bytes(entry: &NewEntry) -> usize {
+    match &entry.content {
+        Content::Message(said) => said.text.len(),
+        Content::Edit(edit) => edit.text.as_ref().map_or(0, |text| text.len()),
+        _ => 0,
     }
 }
 
 /// Writes a row that means nothing.
 pub(super) fn probe(connection: &Connection) -> rusqlite::Result<()> {
     connection.prepare_cached(PROBE)?.execute(()).map(drop)
-}
-
-fn raise_floor(connection: &Connection, room: &RoomName, upto: Seq) -> Result<Option<Sweep>, Fault> {
-    let upto = i64::try_from(upto.0).unwrap_or(i64::MAX);
-    let mut raise = connection.prepare_cached(RAISE_FLOOR)?;
-    let sweep = raise.query_row(params![room.as_str(), upto], |row| {
-        Ok(Sweep { room_id: row.get(0)?, floor: row.get(1)? })
-    });
-    Ok(sweep.optional()?)
 }
 
 fn put(connection: &Connection, documents: &[Document]) -> Result<(), Fault> {

@@ -4,20 +4,29 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use parlour_hub::log::{Head, Record};
-use parlour_protocol::{Epoch, RoomName, Seq, UserId};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use compact_str::CompactString;
+use parlour_hub::log::{Head, Record, Snapshot, Stored};
+use parlour_protocol::content::{Content, Tally};
+use parlour_protocol::{Epoch, RoomName, Seq, UserId, limits};
+use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use super::super::{Document, Span, StoreError};
-use super::checksum::{self, Columns, RoomChecksum};
+use super::super::{Document, Hits, Span, StoreError, within};
+use super::append::{self, Batch, OpenRoom};
+use super::checksum::{self, RoomChecksum};
+use super::columns::{self, COLUMNS, Columns};
 use super::fault::Fault;
 use super::queue::{EndOfService, Next, Queue};
 use super::schema;
+use super::search;
 
 const FIND_ROOM: &str = "SELECT id, epoch, head, floor FROM room WHERE name = ?1";
-const RECORDS: &str = "SELECT seq, ts, sender, cid, body, checksum FROM message \
-     WHERE room_id = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq";
+const ROOMS: &str = "SELECT name, epoch, head, floor FROM room WHERE name > ?1 ORDER BY name LIMIT ?2";
+const STATE: &str = "SELECT key, value FROM state WHERE room_id = ?1";
+const REACTIONS: &str = "SELECT target, emoji, sender FROM reaction WHERE room_id = ?1 \
+     AND target BETWEEN ?2 AND ?3 ORDER BY target, seq";
+const UNREAD: &str = "SELECT count(*) FROM message WHERE room_id = ?1 AND seq > ?2 AND kind = 0 \
+     AND deleted IS NULL AND sender <> ?3";
 /// From the prefix on; the end is where a key does not begin with it. `LIKE` would take `%` and `_`
 /// for wildcards.
 const DOCUMENTS: &str = "SELECT key, value, checksum FROM document WHERE key >= ?1 ORDER BY key \
@@ -28,8 +37,13 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What may be asked.
 pub(super) enum Query {
-    Open { room: RoomName, tail: u32, reply: Reply<Option<(Head, Vec<Record>)>> },
+    Open { room: RoomName, tail: u32, reply: Reply<Option<Snapshot>> },
     Read { room: RoomName, span: Span, limit: u32, reply: Reply<Vec<Record>> },
+    Find { room: RoomName, sender: UserId, cid: CompactString, reply: Reply<Option<Stored>> },
+    Search { query: super::super::Query, reply: Reply<Hits> },
+    Unread { user: UserId, cursors: Vec<(RoomName, Seq)>, reply: Reply<Vec<u32>> },
+    Rooms { after: Option<RoomName>, limit: u32, reply: Reply<Vec<(RoomName, Head)>> },
+    Heads { rooms: Vec<RoomName>, reply: Reply<Vec<Option<Head>>> },
     Documents { prefix: String, limit: u32, reply: Reply<Vec<Document>> },
 }
 
@@ -72,19 +86,26 @@ pub(super) fn run(readers: &Arc<Readers>, index: usize, queue: &Arc<Queue<Query>
     }
 }
 
-/// A reply that nobody waits for any more is dropped.
 fn answer(query: Query, connection: Option<&mut Connection>) {
     match query {
-        Query::Open { room, tail, reply } => {
-            drop(reply.send(ask(connection, |connection| open(connection, &room, tail))));
-        }
-        Query::Read { room, span, limit, reply } => {
-            drop(reply.send(ask(connection, |connection| read(connection, &room, span, limit))));
-        }
-        Query::Documents { prefix, limit, reply } => {
-            drop(reply.send(ask(connection, |connection| documents(connection, &prefix, limit))));
-        }
+        Query::Open { room, tail, reply } => tell(reply, connection, |c| open(c, &room, tail)),
+        Query::Read { room, span, limit, reply } => tell(reply, connection, |c| read(c, &room, span, limit)),
+        Query::Find { room, sender, cid, reply } => tell(reply, connection, |c| find(c, &room, &sender, &cid)),
+        Query::Search { query, reply } => tell(reply, connection, |c| search::search(c, &query)),
+        Query::Unread { user, cursors, reply } => tell(reply, connection, |c| unread(c, &user, &cursors)),
+        Query::Rooms { after, limit, reply } => tell(reply, connection, |c| rooms(c, after.as_ref(), limit)),
+        Query::Heads { rooms, reply } => tell(reply, connection, |c| heads(c, &rooms)),
+        Query::Documents { prefix, limit, reply } => tell(reply, connection, |c| documents(c, &prefix, limit)),
     }
+}
+
+/// Answers a question; a reply that nobody waits for any more is dropped.
+fn tell<T>(
+    reply: Reply<T>,
+    connection: Option<&mut Connection>,
+    question: impl FnOnce(&Connection) -> Result<T, Fault>,
+) {
+    drop(reply.send(ask(connection, question)));
 }
 
 /// Reads within one transaction, so that a room's ends and its records belong together.
@@ -100,76 +121,173 @@ fn ask<T>(
     })
 }
 
-fn open(connection: &Connection, room: &RoomName, tail: u32) -> Result<Option<(Head, Vec<Record>)>, Fault> {
-    let Some((id, ends)) = find_room(connection, room)? else {
+/// A room's row, and what belongs to it.
+struct Room {
+    id: i64,
+    ends: Head,
+    checksum: RoomChecksum,
+}
+
+fn open(connection: &Connection, room: &RoomName, tail: u32) -> Result<Option<Snapshot>, Fault> {
+    let Some(room) = find_room(connection, room)? else {
         return Ok(None);
     };
-    let newest = Span::Before(Seq(u64::MAX)).within(ends, tail);
-    let checksum = RoomChecksum::new(room, ends.epoch);
-    Ok(Some((ends, records(connection, id, &checksum, newest)?)))
+    let tail = records(connection, &room, within(Span::Before(Seq(u64::MAX)), room.ends, tail))?;
+    let mut select = connection.prepare_cached(STATE)?;
+    let rows = select.query_map([room.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let state = columns::state(rows.collect::<Result<_, _>>()?)?;
+    Ok(Some(Snapshot { ends: room.ends, tail, state }))
 }
 
 fn read(connection: &Connection, room: &RoomName, span: Span, limit: u32) -> Result<Vec<Record>, Fault> {
-    let Some((id, ends)) = find_room(connection, room)? else {
+    let Some(room) = find_room(connection, room)? else {
         return Ok(Vec::new());
     };
-    let checksum = RoomChecksum::new(room, ends.epoch);
-    records(connection, id, &checksum, span.within(ends, limit))
+    let numbers = within(span, room.ends, limit);
+    match span {
+        Span::Thread { root, .. } => thread(connection, &room, columns::number(root), numbers, limit),
+        Span::After(_) | Span::Before(_) => records(connection, &room, numbers),
+    }
 }
 
-fn find_room(connection: &Connection, room: &RoomName) -> Result<Option<(i64, Head)>, Fault> {
+fn find_room(connection: &Connection, name: &RoomName) -> Result<Option<Room>, Fault> {
     let mut find = connection.prepare_cached(FIND_ROOM)?;
     let found = find
-        .query_row([room.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .query_row([name.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .optional()?;
-    let Some((id, epoch, head, floor)) = found else {
+    let Some((id, own, head, floor)) = found else {
         return Ok(None);
     };
-    let (head, floor) = (number(head)?, number(floor)?);
-    if floor > head {
-        return Err(Fault::Corrupt);
+    let own = u128::from_be_bytes(own);
+    let ends = ends(own ^ append::generation(connection)?, head, floor)?;
+    Ok(Some(Room { id, ends, checksum: RoomChecksum::new(name, Epoch(own)) }))
+}
+
+fn ends(epoch: u128, head: i64, floor: i64) -> Result<Head, Fault> {
+    let (head, floor) = (columns::seq(head)?, columns::seq(floor)?);
+    match floor > head {
+        true => Err(Fault::Corrupt),
+        false => Ok(Head { epoch: Epoch(epoch), head, floor }),
     }
-    let epoch = Epoch(u128::from_be_bytes(epoch));
-    Ok(Some((id, Head { epoch, head: Seq(head), floor: Seq(floor) })))
 }
 
 /// Reads the records with these numbers; each of them must be there, and intact.
-fn records(
-    connection: &Connection,
-    room_id: i64,
-    checksum: &RoomChecksum,
-    numbers: Range<u64>,
-) -> Result<Vec<Record>, Fault> {
-    let mut select = connection.prepare_cached(RECORDS)?;
+fn records(connection: &Connection, room: &Room, numbers: Range<u64>) -> Result<Vec<Record>, Fault> {
+    let sql = format!("SELECT {COLUMNS} FROM message WHERE room_id = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq");
+    let mut select = connection.prepare_cached(&sql)?;
     let bound = |number| i64::try_from(number).unwrap_or(i64::MAX);
-    let mut rows = select.query(params![room_id, bound(numbers.start), bound(numbers.end)])?;
+    let mut rows = select.query(params![room.id, bound(numbers.start), bound(numbers.end)])?;
     let mut records = Vec::new();
     for expected in numbers {
-        let row = rows.next()?.ok_or(Fault::Corrupt)?;
-        records.push(record(row, Seq(expected), checksum)?);
+        let row = Columns::read(rows.next()?.ok_or(Fault::Corrupt)?, &room.checksum)?;
+        if row.seq.unsigned_abs() != expected {
+            return Err(Fault::Corrupt);
+        }
+        records.push(row.record()?);
+    }
+    with_reactions(connection, room, records)
+}
+
+/// Reads the messages of a thread among these numbers.
+fn thread(
+    connection: &Connection,
+    room: &Room,
+    root: i64,
+    numbers: Range<u64>,
+    limit: u32,
+) -> Result<Vec<Record>, Fault> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM message WHERE room_id = ?1 AND seq >= ?2 AND thread = ?3 UNION ALL \
+         SELECT {COLUMNS} FROM message WHERE room_id = ?1 AND seq >= ?2 AND seq = ?3 AND kind = 0 \
+         ORDER BY seq LIMIT ?4"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    let start = i64::try_from(numbers.start).unwrap_or(i64::MAX);
+    let mut rows = select.query(params![room.id, start, root, limit])?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(Columns::read(row, &room.checksum)?.record()?);
+    }
+    with_reactions(connection, room, records)
+}
+
+/// Adds to messages how people react to them now.
+fn with_reactions(connection: &Connection, room: &Room, mut records: Vec<Record>) -> Result<Vec<Record>, Fault> {
+    let (Some(first), Some(last)) = (records.first(), records.last()) else {
+        return Ok(records);
+    };
+    let (first, last) = (columns::number(first.seq), columns::number(last.seq));
+    let mut select = connection.prepare_cached(REACTIONS)?;
+    let mut rows = select.query([room.id, first, last])?;
+    while let Some(row) = rows.next()? {
+        let (target, emoji) = (columns::seq(row.get(0)?)?, row.get::<_, String>(1)?);
+        let sender = columns::user(row.get_ref(2)?.as_str()?)?;
+        let place = records.binary_search_by_key(&target, |record| record.seq);
+        if let Ok(place) = place
+            && let Content::Message(said) = &mut records[place].content
+        {
+            tally(&mut said.details.get_or_insert_default().reactions, emoji.into(), sender);
+        }
     }
     Ok(records)
 }
 
-fn record(row: &Row<'_>, expected: Seq, room: &RoomChecksum) -> Result<Record, Fault> {
-    let columns = Columns {
-        seq: number(row.get(0)?)?,
-        ts: row.get(1)?,
-        sender: row.get_ref(2)?.as_bytes()?,
-        cid: row.get_ref(3)?.as_bytes_or_null()?,
-        body: row.get_ref(4)?.as_bytes()?,
-    };
-    let checksum: i64 = row.get(5)?;
-    if columns.seq != expected.0 || checksum != room.of(&columns) {
-        return Err(Fault::Corrupt);
+fn tally(tallies: &mut Vec<Tally>, emoji: CompactString, user: UserId) {
+    match tallies.iter_mut().find(|tally| tally.emoji == emoji) {
+        Some(tally) => {
+            tally.count += 1;
+            if tally.users.len() < limits::REACTION_USERS {
+                tally.users.push(user);
+            }
+        }
+        None => tallies.push(Tally { emoji, count: 1, users: vec![user] }),
     }
-    Ok(Record {
-        seq: expected,
-        sender: UserId::parse(text(columns.sender)?).map_err(|_| Fault::Corrupt)?,
-        cid: columns.cid.map(text).transpose()?.map(Into::into),
-        body: text(columns.body)?.into(),
-        ts: columns.ts,
-    })
+}
+
+fn find(connection: &Connection, name: &RoomName, sender: &UserId, cid: &str) -> Result<Option<Stored>, Fault> {
+    let batch = Batch::begin(connection)?;
+    let Some(room) = OpenRoom::find(&batch, name)? else {
+        return Ok(None);
+    };
+    let Some(row) = room.original(&batch, sender.as_str(), cid)? else {
+        return Ok(None);
+    };
+    let entries = vec![append::place(&row)?];
+    Ok(Some(Stored { epoch: room.epoch(), ts: row.ts, dup: true, entries }))
+}
+
+fn unread(connection: &Connection, user: &UserId, cursors: &[(RoomName, Seq)]) -> Result<Vec<u32>, Fault> {
+    let mut count = connection.prepare_cached(UNREAD)?;
+    let mut counts = Vec::with_capacity(cursors.len());
+    for (name, cursor) in cursors {
+        let room = find_room(connection, name)?;
+        let unread = match room.filter(|room| room.ends.head > *cursor) {
+            Some(room) => {
+                let after = columns::number((*cursor).max(room.ends.floor));
+                count.query_row(params![room.id, after, user.as_str()], |row| row.get(0))?
+            }
+            None => 0,
+        };
+        counts.push(unread);
+    }
+    Ok(counts)
+}
+
+fn rooms(connection: &Connection, after: Option<&RoomName>, limit: u32) -> Result<Vec<(RoomName, Head)>, Fault> {
+    let generation = append::generation(connection)?;
+    let mut select = connection.prepare_cached(ROOMS)?;
+    let mut rows = select.query(params![after.map_or("", RoomName::as_str), limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name = RoomName::parse_any(row.get_ref(0)?.as_str()?).map_err(|_| Fault::Corrupt)?;
+        let own = u128::from_be_bytes(row.get(1)?);
+        found.push((name, ends(own ^ generation, row.get(2)?, row.get(3)?)?));
+    }
+    Ok(found)
+}
+
+fn heads(connection: &Connection, rooms: &[RoomName]) -> Result<Vec<Option<Head>>, Fault> {
+    rooms.iter().map(|name| Ok(find_room(connection, name)?.map(|room| room.ends))).collect()
 }
 
 fn documents(connection: &Connection, prefix: &str, limit: u32) -> Result<Vec<Document>, Fault> {
@@ -188,10 +306,6 @@ fn documents(connection: &Connection, prefix: &str, limit: u32) -> Result<Vec<Do
         found.push(Document { key: key.to_owned(), value: value.to_vec() });
     }
     Ok(found)
-}
-
-fn number(column: i64) -> Result<u64, Fault> {
-    u64::try_from(column).map_err(|_| Fault::Corrupt)
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Fault> {

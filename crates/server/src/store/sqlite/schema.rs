@@ -8,7 +8,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::OpenError;
 
 /// The migrations in their order; the number of a file is its place here, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_rooms_and_documents.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_rooms_and_documents.sql"),
+    include_str!("migrations/0002_entries.sql"),
+];
 
 /// How long to wait for another process that holds the database, such as a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -65,6 +68,8 @@ fn make_durable(connection: &Connection) -> rusqlite::Result<(String, i64)> {
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
+    // What is deleted is overwritten.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     let synchronous = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;

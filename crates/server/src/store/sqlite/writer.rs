@@ -16,6 +16,8 @@ use super::job::{self, Aftermath, Answer, Job};
 use super::queue::{EndOfService, Next, Queue};
 use super::reader::Readers;
 use super::schema;
+use super::search;
+use super::upkeep;
 
 /// Rows after which a transaction takes no further job.
 const GROUP_ROWS: usize = 512;
@@ -23,13 +25,15 @@ const GROUP_ROWS: usize = 512;
 const GROUP_TIME: Duration = Duration::from_millis(2);
 /// Trimmed rows that are deleted in one transaction: no longer than a full group takes.
 const SWEEP_ROWS: i64 = 512;
+/// Quiet time after which the writer makes new messages searchable: no commit waits for that.
+const INDEX_AFTER: Duration = Duration::from_millis(500);
+/// Messages that are made searchable in one transaction.
+const INDEX_ROWS: i64 = 512;
 /// How often a writer without a database tries to open it again.
 const REOPEN_EVERY: Duration = Duration::from_secs(1);
 /// Length of the write-ahead log from which a check cuts it back, in bytes.
 const WAL_LARGE_BYTES: u64 = 32 << 20;
 
-const SWEEP: &str = "DELETE FROM message WHERE room_id = ?1 AND seq <= ?2 AND seq < ?3 + \
-     (SELECT min(seq) FROM message WHERE room_id = ?1)";
 const HEAD: &str = "SELECT head FROM room WHERE id = ?1";
 
 pub(super) struct Writer {
@@ -43,6 +47,8 @@ pub(super) struct Writer {
     finish: fn(Transaction<'_>) -> rusqlite::Result<()>,
     /// The floors of rooms whose rows below are still to be deleted.
     sweeps: BTreeMap<i64, i64>,
+    /// Whether messages have come that cannot be searched yet.
+    unindexed: bool,
     /// The failure that was logged last: a full disk is one line, not one per message.
     failing: Option<StoreError>,
 }
@@ -77,6 +83,7 @@ impl Writer {
             connection: Some(connection),
             finish: |transaction| transaction.commit(),
             sweeps: BTreeMap::new(),
+            unindexed: true,
             failing: None,
         }
     }
@@ -89,6 +96,7 @@ impl Writer {
             let next = match self.connection {
                 None => queue.pop_within(REOPEN_EVERY),
                 Some(_) if !self.sweeps.is_empty() => queue.pop_within(Duration::ZERO),
+                Some(_) if self.unindexed => queue.pop_within(INDEX_AFTER),
                 Some(_) => queue.pop(),
             };
             if self.connection.is_none() {
@@ -96,7 +104,7 @@ impl Writer {
             }
             match next {
                 Next::Item(job) => self.commit(vec![job], Some(&queue)),
-                Next::Nothing => {}
+                Next::Nothing => self.index(),
                 Next::Closed => break,
             }
             self.sweep();
@@ -126,12 +134,16 @@ impl Writer {
         if self.failing.take().is_some() {
             tracing::info!(path = %self.path.display(), "the database takes writes again");
         }
+        self.unindexed = true;
         self.sweeps.extend(after.sweeps.into_iter().map(|sweep| (sweep.room_id, sweep.floor)));
-        if let (true, Some(connection)) = (after.checked, &self.connection) {
+        if let (true, Some(connection)) = (after.checked || after.erased, &self.connection) {
             let wal = self.path.with_extension("db-wal");
             let large = wal.metadata().is_ok_and(|file| file.len() > WAL_LARGE_BYTES);
             // A reader in another process may be in the way; the next check tries again.
-            if let (true, Err(error)) = (large, truncate_wal(connection)) {
+            if !large && !after.erased {
+                return;
+            }
+            if let Err(error) = truncate_wal(connection) {
                 tracing::warn!(%error, path = %wal.display(), "could not truncate the log");
             }
         }
@@ -190,6 +202,22 @@ impl Writer {
             .and_then(|()| self.readers.reopen(&self.path))
             .map_err(|source| OpenError::Sqlite { path: self.path.clone(), source })?;
         Ok(connection)
+    }
+
+    /// Makes some new messages searchable.
+    fn index(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        match index_some(connection) {
+            Ok(is_behind) => self.unindexed = is_behind,
+            Err(fault) => {
+                // A search asks again, and fails by itself if it must.
+                self.unindexed = false;
+                self.note(&fault);
+                if fault.is_io() {
+                    self.reopen();
+                }
+            }
+        }
     }
 
     /// Deletes some rows that were trimmed.
@@ -278,15 +306,24 @@ fn delete_some(connection: &mut Connection, sweeps: &mut BTreeMap<i64, i64>) -> 
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut budget = SWEEP_ROWS;
     while let Some(room) = sweeps.first_entry() {
-        let bounds = (room.key(), room.get(), budget);
-        let deleted = transaction.prepare_cached(SWEEP)?.execute(bounds)? as i64;
-        budget -= deleted;
+        budget -= upkeep::sweep(&transaction, *room.key(), *room.get(), budget)?;
         if budget <= 0 {
             break;
         }
         room.remove();
     }
     transaction.commit()
+}
+
+/// Makes some messages searchable; returns whether there are more.
+fn index_some(connection: &mut Connection) -> Result<bool, Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if search::is_behind(&transaction)? {
+        search::index(&transaction, INDEX_ROWS)?;
+    }
+    let is_behind = search::is_behind(&transaction)?;
+    transaction.commit()?;
+    Ok(is_behind)
 }
 
 /// Moves the write-ahead log into the database file and empties it.
