@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod faults;
 mod fuzz;
 mod machine;
 mod shell;
@@ -33,6 +34,8 @@ enum Task {
     Docs,
     /// Fuzz every target for some time
     Fuzz(fuzz::Options),
+    /// Kill servers and databases under load, and check that nothing promised is lost
+    Faults(faults::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Web => web::build(),
         Task::Docs => docs(),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Faults(options) => faults::run(&options),
     }
 }
 

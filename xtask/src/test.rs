@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{shell, tidy, web};
+use crate::{faults, shell, tidy, web};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -22,7 +22,7 @@ pub(crate) struct Options {
 type Step = fn() -> Result<u32>;
 
 /// What is cheap comes first; what builds on something comes after it.
-const STEPS: [(&str, &str, Step); 8] = [
+const STEPS: [(&str, &str, Step); 9] = [
     ("tools", "what the other steps need is here, or is installed", tools),
     ("format", "cargo fmt --check", format),
     ("tidy", "the house rules and the documents", check_tidy),
@@ -30,6 +30,7 @@ const STEPS: [(&str, &str, Step); 8] = [
     ("lint", "cargo clippy, warnings are errors", lint),
     ("build", "all programs and tests", build),
     ("test", "cargo test --workspace", test),
+    ("faults", "kill -9 of servers and databases under load, a few of each", faults::short),
     ("browser", "the web client in a real browser against the real server", browser),
 ];
 
