@@ -2,6 +2,7 @@
 #![expect(clippy::panic, reason = "a test fails by panicking, also in what it calls")]
 
 mod admission;
+mod archive;
 mod bad_commands;
 mod bad_frames;
 mod bad_handshake;
@@ -10,6 +11,7 @@ mod commands;
 mod conversation;
 mod drain;
 mod durability;
+mod erase;
 mod faults;
 mod footprint;
 mod harness;
@@ -25,6 +27,7 @@ mod postgres;
 mod presence;
 mod private;
 mod resume;
+mod retention;
 mod roles;
 mod slow;
 mod store;
