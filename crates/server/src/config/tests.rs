@@ -148,7 +148,10 @@ fn a_database_is_named_by_an_address_that_is_never_shown() {
     for (toml, env) in [
         (in_file.as_str(), vec![]),
         ("", vec![("DATABASE_URL", address)]),
-        ("database = \"postgres://other\"", vec![("PARLOUR_DATABASE", address), ("DATABASE_URL", "postgres://b")]),
+        (
+            "database = \"postgres://other\"",
+            vec![("PARLOUR_DATABASE", address), ("DATABASE_URL", "postgres://b")],
+        ),
     ] {
         let config = serve(toml, &env).expect("valid");
         assert_eq!(config.database.as_ref().expect("a database").reveal(), address, "{env:?}");

@@ -17,8 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::{host, problem, serve_routes};
-use crate::logging;
 use crate::commit::error_code;
+use crate::logging;
 use crate::node::Node;
 use crate::upkeep;
 

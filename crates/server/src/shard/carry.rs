@@ -122,14 +122,7 @@ impl Shard {
         }
     }
 
-    fn attach(
-        &mut self,
-        to: ConnId,
-        room: &RoomName,
-        answer: Event,
-        request: Caller,
-        replay: &Replayed,
-    ) {
+    fn attach(&mut self, to: ConnId, room: &RoomName, answer: Event, request: Caller, replay: &Replayed) {
         let Some(slot) = self.slot_of(to).filter(|slot| self.connections[*slot as usize].is_live()) else {
             // Usually the room knows by now. But an answer to `leave` that passed between this `join` and
             // its own answer took the room off the list of those to be told: without this the member

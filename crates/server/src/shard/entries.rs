@@ -5,9 +5,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use parlour_hub::log::NewEntry;
 use parlour_protocol::command::{Batch, Command, Delete, Edit, Pin, Private, Publish, React, SetRole};
-use parlour_protocol::content::{
-    Content, Details, NewText, PinChange, Reaction, RoleChange, Target, Text,
-};
+use parlour_protocol::content::{Content, Details, NewText, PinChange, Reaction, RoleChange, Target, Text};
 use parlour_protocol::{RoomName, Seq, UserId};
 
 /// Turns a command that says or changes something into entries for a room; gives back any other.
@@ -20,9 +18,9 @@ pub(super) fn entries(command: Command, user: &UserId) -> Result<(RoomName, Vec<
             (RoomName::private(user, &to), vec![message(text, cid, reply_to, mentions)])
         }
         Command::Batch(Batch { room, messages }) => {
-            let entries = messages.into_iter().map(|draft| {
-                message(draft.text, draft.cid, draft.reply_to, draft.mentions)
-            });
+            let entries = messages
+                .into_iter()
+                .map(|draft| message(draft.text, draft.cid, draft.reply_to, draft.mentions));
             (room, entries.collect())
         }
         Command::Edit(Edit { room, target, text, cid, mentions }) => {

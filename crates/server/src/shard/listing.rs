@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use parlour_hub::Effect;
 use parlour_hub::effect::{Document, read_cursor_key};
 use parlour_hub::input::Caller;
-use parlour_hub::Effect;
 use parlour_protocol::command::Search;
 use parlour_protocol::event::{Event, Found, Reply, RoomSummary};
 use parlour_protocol::{ErrorCode, Refusal, RoomName, Seq, UserId, limits};
@@ -40,7 +40,9 @@ impl Shard {
             let documents = documents::read(&node, prefix, CONVERSATIONS).await;
             let cursors = documents.iter().filter_map(cursor);
             let list = Arc::new(RoomList {
-                rooms: Mutex::new(cursors.map(|(room, read)| (conversation(room, &caller.user), Some(read))).collect()),
+                rooms: Mutex::new(
+                    cursors.map(|(room, read)| (conversation(room, &caller.user), Some(read))).collect(),
+                ),
                 missing: AtomicUsize::new(node.inboxes.len()),
                 caller,
             });

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use parlour_protocol::command::{
-    Availability, Hello, HistoryQuery, Join, Cursor, Private, SetPresence, Typing,
+    Availability, Cursor, Hello, HistoryQuery, Join, Private, SetPresence, Typing,
 };
 use parlour_protocol::dialect::DialectId;
 use parlour_protocol::{Command, ErrorCode, Event, Seq};

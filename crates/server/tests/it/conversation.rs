@@ -43,7 +43,10 @@ async fn an_edit_is_told_live_and_shows_in_history_and_the_old_text_is_nowhere()
         done(&mut alice, "edit", json!({"room": "general", "target": said, "text": text})).await;
         let edited = bob.until("edited").await;
         assert_eq!(edited["payload"]["target"], said);
-        assert_eq!((&edited["payload"]["text"], &edited["payload"]["sender"]), (&json!(text), &json!("Alice")));
+        assert_eq!(
+            (&edited["payload"]["text"], &edited["payload"]["sender"]),
+            (&json!(text), &json!("Alice"))
+        );
     }
     let entries = entries(&server, "general").await;
     let shown: Vec<_> = entries.iter().map(|entry| (&entry["type"], &entry["payload"]["text"])).collect();
@@ -105,12 +108,16 @@ async fn replies_make_threads_that_can_be_read_alone() {
     done(&mut alice, "publish", json!({"room": "general", "text": "something else"})).await;
     let answer = json!({"room": "general", "text": "answer", "reply_to": root, "mentions": ["Alice"]});
     let first = done(&mut bob, "publish", answer).await;
-    let second = done(&mut alice, "publish", json!({"room": "general", "text": "thanks", "reply_to": first})).await;
+    let second =
+        done(&mut alice, "publish", json!({"room": "general", "text": "thanks", "reply_to": first})).await;
     let heard = alice.ask("history", json!({"room": "general", "thread": root})).await;
     let events = heard["payload"]["events"].as_array().expect("events").clone();
     let seqs: Vec<_> = events.iter().map(|event| event["payload"]["seq"].as_u64()).collect();
     assert_eq!(seqs, [Some(root), Some(first), Some(second)]);
-    assert_eq!((&events[1]["payload"]["mentions"], &events[2]["payload"]["thread"]), (&json!(["Alice"]), &json!(root)));
+    assert_eq!(
+        (&events[1]["payload"]["mentions"], &events[2]["payload"]["thread"]),
+        (&json!(["Alice"]), &json!(root))
+    );
     let rest = alice.ask("history", json!({"room": "general", "thread": root, "after": first})).await;
     assert_eq!(rest["payload"]["events"].as_array().map(Vec::len), Some(1));
 }
@@ -132,7 +139,10 @@ async fn a_batch_is_stored_as_a_whole_or_not_at_all() {
     let mixed = json!({"room": "general", "messages": drafts(["d", "b", "e"])});
     assert_eq!(refused(&mut alice, "batch", mixed).await, "idempotency_conflict");
     let many: Vec<_> = (0..65).map(|n| json!({"text": n.to_string()})).collect();
-    assert_eq!(refused(&mut alice, "batch", json!({"room": "general", "messages": many})).await, "bad_request");
+    assert_eq!(
+        refused(&mut alice, "batch", json!({"room": "general", "messages": many})).await,
+        "bad_request"
+    );
     assert_eq!(entries(&server, "general").await.len(), 3);
 }
 
@@ -203,12 +213,15 @@ async fn words_are_found_where_they_may_be_read() {
     alice.ask("private", json!({"to": "Carol", "text": "brown eyes"})).await;
     let found = |answer: &Value| -> Vec<String> {
         let hits = answer["payload"]["hits"].as_array().expect("hits").clone();
-        hits.iter().map(|hit| hit["snippet"].as_str().expect("text").replace(['\u{e000}', '\u{e001}'], "*")).collect()
+        hits.iter()
+            .map(|hit| hit["snippet"].as_str().expect("text").replace(['\u{e000}', '\u{e001}'], "*"))
+            .collect()
     };
     let all = alice.ask("search", json!({"query": "BROWN"})).await;
     assert_eq!(found(&all), ["*brown* eyes", "*brown* gold", "a *brown* cap", "The quick *brown* fox"]);
     let one = alice.ask("search", json!({"query": "brown", "limit": 1})).await;
-    let next = alice.ask("search", json!({"query": "brown", "limit": 1, "before": one["payload"]["next"]})).await;
+    let next =
+        alice.ask("search", json!({"query": "brown", "limit": 1, "before": one["payload"]["next"]})).await;
     assert_eq!((found(&one), found(&next)), (vec!["*brown* eyes".into()], vec!["*brown* gold".into()]));
     let theirs = bob.ask("search", json!({"query": "brown"})).await;
     assert_eq!(found(&theirs), ["a *brown* cap", "The quick *brown* fox"]);

@@ -65,8 +65,7 @@ async fn a_store_that_fails_means_an_error_for_the_sender_and_nothing_for_others
     assert_eq!(carol.next().await["payload"]["text"], "before", "so do joins");
 
     store.appends(Mood::Well);
-    let retried =
-        alice.ask("publish", json!({"room": "general", "text": "lost", "cid": "c"})).await;
+    let retried = alice.ask("publish", json!({"room": "general", "text": "lost", "cid": "c"})).await;
     assert_eq!(retried["payload"]["seq"], 2, "a refused message took no number: {retried}");
     let heard = bob.before("lost").await;
     assert!(!format!("{heard:?}").contains("lost"), "{heard:?}");
@@ -122,11 +121,7 @@ async fn live_rooms_leave_nothing_behind_and_other_rooms_everything() {
             }
             alice.publish(room, "seen").await;
             let page = alice.ask("history", json!({"room": room})).await;
-            assert_eq!(
-                texts(&page["payload"]["events"]).len(),
-                kept + 1,
-                "readable while somebody is here"
-            );
+            assert_eq!(texts(&page["payload"]["events"]).len(), kept + 1, "readable while somebody is here");
             epochs.push(joined["payload"]["epoch"].clone());
         }
         alice.socket.close(1000).await;

@@ -134,7 +134,13 @@ async fn a_resume_that_is_not_possible_says_why() {
     }
     alice.socket.close(1000).await;
     server.await_metric("parlour_rooms", 0.0).await;
-    server.server().node().store.trim(room("general"), Keep { after: Some(Seq(3)), ..Keep::default() }).await.expect("trimmed");
+    server
+        .server()
+        .node()
+        .store
+        .trim(room("general"), Keep { after: Some(Seq(3)), ..Keep::default() })
+        .await
+        .expect("trimmed");
 
     let mut bob = server.json("Bob").await;
     let other = json!("0123456789abcdef0123456789abcdef");

@@ -79,7 +79,10 @@ async fn a_room_that_becomes_private_lets_strangers_go() {
     bob.join("open").await;
     done(&mut alice, "configure", json!({"room": "open", "private": true, "topic": "closed"})).await;
     let changed = bob.until("room_changed").await;
-    assert_eq!((&changed["payload"]["private"], &changed["payload"]["topic"]), (&json!(true), &json!("closed")));
+    assert_eq!(
+        (&changed["payload"]["private"], &changed["payload"]["topic"]),
+        (&json!(true), &json!("closed"))
+    );
     assert_eq!(bob.next().await["type"], "left");
 }
 
@@ -104,7 +107,10 @@ async fn owners_moderators_and_members_may_do_what_their_roles_say() {
         {"user": "Bob", "role": "moderator"},
         {"user": "Carol", "role": "member"},
     ]);
-    assert_eq!((&info["roles"], &info["title"], &info["pins"]), (&roles, &json!("The board"), &json!([said])));
+    assert_eq!(
+        (&info["roles"], &info["title"], &info["pins"]),
+        (&roles, &json!("The board"), &json!([said]))
+    );
     done(&mut bob, "delete", target).await;
     let info = bob.ask("info", json!({"room": "board"})).await["payload"].clone();
     assert_eq!(info["pins"], json!([]), "a deleted message is not pinned");

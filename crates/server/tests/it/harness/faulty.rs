@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use parlour_hub::log::{Draft, Head, Record, Stored};
-use parlour_protocol::{RoomName, Seq};
+use compact_str::CompactString;
+use parlour_hub::log::{Draft, Head, Record, Refused, Snapshot, Stored};
+use parlour_protocol::{RoomName, Seq, UserId};
 use parlour_server::store::memory::MemoryStore;
-use parlour_server::store::{Conflict, Document, Pending, Span, Store, StoreError};
+use parlour_server::store::{Archive, Document, Hits, Keep, Pending, Query, Span, Store, StoreError};
 use tokio::sync::watch;
 
 /// What a [`FaultyStore`] does with requests of one sort.
@@ -69,11 +70,11 @@ async fn pass(mood: &watch::Sender<Mood>) -> Result<(), StoreError> {
 }
 
 impl Store for FaultyStore {
-    fn open(&self, room: RoomName, tail: u32) -> Pending<'_, Option<(Head, Vec<Record>)>> {
+    fn open(&self, room: RoomName, tail: u32) -> Pending<'_, Option<Snapshot>> {
         self.inner.open(room, tail)
     }
 
-    fn append(&self, batch: Vec<Draft>) -> Pending<'_, Vec<Result<Stored, Conflict>>> {
+    fn append(&self, batch: Vec<Draft>) -> Pending<'_, Vec<Result<Stored, Refused>>> {
         Box::pin(async move {
             pass(&self.appends).await?;
             self.inner.append(batch).await
@@ -87,8 +88,16 @@ impl Store for FaultyStore {
         })
     }
 
-    fn trim(&self, room: RoomName, upto: Seq) -> Pending<'_, ()> {
-        self.inner.trim(room, upto)
+    fn find(&self, room: RoomName, sender: UserId, cid: CompactString) -> Pending<'_, Option<Stored>> {
+        self.inner.find(room, sender, cid)
+    }
+
+    fn search(&self, query: Query) -> Pending<'_, Hits> {
+        self.inner.search(query)
+    }
+
+    fn unread(&self, user: UserId, cursors: Vec<(RoomName, Seq)>) -> Pending<'_, Vec<u32>> {
+        self.inner.unread(user, cursors)
     }
 
     fn put(&self, documents: Vec<Document>) -> Pending<'_, ()> {
@@ -97,6 +106,32 @@ impl Store for FaultyStore {
 
     fn documents(&self, prefix: String, limit: u32) -> Pending<'_, Vec<Document>> {
         self.inner.documents(prefix, limit)
+    }
+}
+
+impl Archive for FaultyStore {
+    fn rooms(&self, after: Option<RoomName>, limit: u32) -> Pending<'_, Vec<(RoomName, Head)>> {
+        self.inner.rooms(after, limit)
+    }
+
+    fn heads(&self, rooms: Vec<RoomName>) -> Pending<'_, Vec<Option<Head>>> {
+        self.inner.heads(rooms)
+    }
+
+    fn trim(&self, room: RoomName, keep: Keep) -> Pending<'_, Option<Head>> {
+        self.inner.trim(room, keep)
+    }
+
+    fn erase(&self, user: UserId, alias: UserId) -> Pending<'_, Vec<RoomName>> {
+        self.inner.erase(user, alias)
+    }
+
+    fn restore(&self, room: RoomName, part: Snapshot) -> Pending<'_, Head> {
+        self.inner.restore(room, part)
+    }
+
+    fn renew(&self) -> Pending<'_, ()> {
+        self.inner.renew()
     }
 
     fn check(&self) -> Pending<'_, ()> {
