@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use parlour_protocol::event::{Event, Reply};
+use parlour_protocol::event::{Erased, Event, Reply};
 use parlour_protocol::{Epoch, ErrorCode, RoomName, Seq, UserId};
 
 use crate::effect::{Effect, StoreRequest};
@@ -71,9 +71,13 @@ impl Hub {
                 | Input::Appended { .. }
                 | Input::Fetched { .. }
                 | Input::Found { .. }
-                | Input::Surveyed { .. }
-                | Input::Erased { .. },
+                | Input::Surveyed { .. },
             ) => {}
+            // The users of a conversation are not in it, and have it in the memory of their clients.
+            (None, Input::Erased { user, .. }) => {
+                let event = Event::Erased(Erased { room: name.clone(), user });
+                out.extend(name.participants().map(|users| Effect::ToUsers { users, event: event.into() }));
+            }
             // An empty room answers as well as the real one, and costs no read of the store.
             (None, input) if is_for_members(name, &input) => {
                 let empty = Opened::nothing(Epoch::default());
