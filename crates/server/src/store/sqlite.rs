@@ -99,6 +99,12 @@ pub enum OpenError {
         /// `PRAGMA synchronous`, which must be at least 2.
         synchronous: i64,
     },
+    /// An older program has written the database, and only a server may change it.
+    #[error("{path} was written by an older program; start the server once, which brings it up to date")]
+    OlderSchema {
+        /// The database.
+        path: PathBuf,
+    },
     /// A newer program has written the database.
     #[error(
         "{path} has schema {found}, and this program knows up to {known}; start the newer program, \
@@ -134,8 +140,8 @@ pub struct SqliteStore {
     reads: Arc<Queue<Query>>,
     writer: Option<JoinHandle<()>>,
     readers: Vec<JoinHandle<()>>,
-    /// Released last, when nobody touches the file any more.
-    _lock: File,
+    /// Released last, when nobody touches the file any more; a view has none.
+    _lock: Option<File>,
 }
 
 impl SqliteStore {
@@ -168,18 +174,42 @@ impl SqliteStore {
             reads: Arc::new(Queue::new(bounds)),
             writer: None,
             readers: Vec::new(),
-            _lock: lock,
+            _lock: Some(lock),
             path,
         };
-        store.start_readers(&connections)?;
+        store.start_readers(&connections, READERS)?;
         let queue = Arc::clone(&store.writes);
         let writer = Writer::new(store.path.clone(), options.max_bytes, queue, connections, connection);
         store.writer = Some(spawn("parlour-write", || writer.run())?);
         Ok(store)
     }
 
-    fn start_readers(&mut self, connections: &Arc<Readers>) -> Result<(), OpenError> {
-        for index in 0..READERS {
+    /// Opens a view of the database as it is now, beside a process that goes on writing to it.
+    ///
+    /// Writes answer [`StoreError::Unavailable`]. While the view is open the write-ahead log grows.
+    ///
+    /// # Errors
+    /// [`OpenError::Sqlite`], also if there is no database, [`OpenError::NewerSchema`] and
+    /// [`OpenError::OlderSchema`].
+    pub fn open_read_only(dir: &Path) -> Result<Self, OpenError> {
+        let path = dir.join(DATABASE);
+        let connections = Readers::around(schema::open_view(&path)?);
+        let Options { queue_count: count, queue_bytes: bytes, .. } = Options::default();
+        let mut store = Self {
+            writes: Arc::new(Queue::new(Bounds { count, bytes })),
+            reads: Arc::new(Queue::new(Bounds { count, bytes })),
+            writer: None,
+            readers: Vec::new(),
+            _lock: None,
+            path,
+        };
+        store.writes.close();
+        store.start_readers(&Arc::new(connections), 1)?;
+        Ok(store)
+    }
+
+    fn start_readers(&mut self, connections: &Arc<Readers>, count: usize) -> Result<(), OpenError> {
+        for index in 0..count {
             let (connections, queue) = (Arc::clone(connections), Arc::clone(&self.reads));
             let run = move || reader::run(&connections, index, &queue);
             self.readers.push(spawn("parlour-read", run)?);

@@ -58,6 +58,11 @@ impl Readers {
         Ok(readers)
     }
 
+    /// The one connection of a view, which is in a transaction.
+    pub(super) fn around(connection: Connection) -> Self {
+        Self(vec![Mutex::new(Some(connection))])
+    }
+
     pub(super) fn reopen(&self, path: &Path) -> rusqlite::Result<()> {
         for index in 0..self.0.len() {
             *self.connection(index) = Some(schema::open_reader(path)?);
@@ -108,13 +113,14 @@ fn tell<T>(
     drop(reply.send(ask(connection, question)));
 }
 
-/// Reads within one transaction, so that a room's ends and its records belong together.
+/// Reads within one transaction, so that a room's ends and its records belong together. A savepoint
+/// begins one, except in a view, which has one already.
 fn ask<T>(
     connection: Option<&mut Connection>,
     question: impl FnOnce(&Connection) -> Result<T, Fault>,
 ) -> Result<T, StoreError> {
     let connection = connection.ok_or(StoreError::Unavailable)?;
-    let answer = connection.transaction().map_err(Fault::from).and_then(|tx| question(&tx));
+    let answer = connection.savepoint().map_err(Fault::from).and_then(|tx| question(&tx));
     answer.map_err(|fault| {
         tracing::error!(error = %fault, "could not read from the database");
         fault.answer()

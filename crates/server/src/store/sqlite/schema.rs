@@ -1,5 +1,6 @@
 //! Connections with the settings that the promises need, and the migrations of the database.
 
+use std::cmp::Ordering;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,6 +48,25 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "cache_size", -8_192)?;
     Ok(connection)
+}
+
+/// Opens a connection that sees the database as it is now, whatever is written later.
+pub(super) fn open_view(path: &Path) -> Result<Connection, OpenError> {
+    let view = || {
+        let connection = open_reader(path)?;
+        // The first question decides about the moment.
+        connection.execute_batch("BEGIN")?;
+        let found = connection.query_row("SELECT max(version) FROM schema_version", (), |row| row.get(0))?;
+        Ok((connection, found))
+    };
+    let (connection, found): (_, u32) =
+        view().map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+    let (path, known) = (path.to_owned(), MIGRATIONS.len() as u32);
+    match found.cmp(&known) {
+        Ordering::Less => Err(OpenError::OlderSchema { path }),
+        Ordering::Greater => Err(OpenError::NewerSchema { path, found, known }),
+        Ordering::Equal => Ok(connection),
+    }
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
