@@ -15,6 +15,7 @@ mod exit;
 mod export;
 mod import;
 mod meter;
+mod migrate;
 mod options;
 mod serve;
 mod tail;
@@ -59,6 +60,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Read rooms from a file that `export` wrote
     Import(import::ImportArgs),
+    /// Copy the rooms of a data directory into a PostgreSQL database
+    Migrate(migrate::MigrateArgs),
     /// Erase all that a user has said
     Erase(erase::EraseArgs),
     /// Measure a server
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Tail(args) => options::block_on(tail::run(args)),
         Command::Export(args) => options::block_on(export::run(args)),
         Command::Import(args) => options::block_on(import::run(args)),
+        Command::Migrate(args) => options::block_on(migrate::run(args)),
         Command::Erase(args) => erase::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Version => {

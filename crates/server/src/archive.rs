@@ -4,12 +4,14 @@
 //! hear them, and a `room_end` line with their number and the SHA-256 of all the room's lines before
 //! it. The last line is `export_end` with the totals. Rooms come in the byte order of their names.
 
+mod copy;
 mod export;
 mod import;
 mod line;
 mod reader;
 mod resume;
 
+pub use copy::{CopyError, copy};
 pub use export::{ExportError, export};
 pub use import::{ImportError, import};
 pub use reader::{FileError, Problem, verify};

@@ -69,7 +69,7 @@ pub async fn import(
 }
 
 /// A room that is being stored.
-struct Room<'a> {
+pub(super) struct Room<'a> {
     store: &'a dyn Store,
     line: RoomLine,
     /// The ends of what the store has.
@@ -79,7 +79,7 @@ struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
-    async fn open(store: &'a dyn Store, line: RoomLine) -> Result<Self, ImportError> {
+    pub(super) async fn open(store: &'a dyn Store, line: RoomLine) -> Result<Self, ImportError> {
         let mut room = Self { store, line, known: None, part: Vec::new(), bytes: 0 };
         let heads = store.heads(vec![room.line.room.clone()]).await.map_err(|error| room.failed(error))?;
         room.known = heads.into_iter().next().flatten();
@@ -90,7 +90,7 @@ impl<'a> Room<'a> {
         Ok(room)
     }
 
-    async fn take(&mut self, record: Record) -> Result<(), ImportError> {
+    pub(super) async fn take(&mut self, record: Record) -> Result<(), ImportError> {
         self.bytes += bytes(&record);
         self.part.push(record);
         if self.part.len() < PART && self.bytes < PART_BYTES {
@@ -100,7 +100,7 @@ impl<'a> Room<'a> {
     }
 
     /// Stores what has been gathered, as far as it is not there; also a room without entries.
-    async fn store_part(&mut self) -> Result<(), ImportError> {
+    pub(super) async fn store_part(&mut self) -> Result<(), ImportError> {
         self.bytes = 0;
         let mut part = std::mem::take(&mut self.part);
         if let Some(Head { head, floor, .. }) = self.known {
