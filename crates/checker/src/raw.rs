@@ -48,8 +48,15 @@ impl Raw {
     /// # Errors
     /// [`Gone`] also if the server takes nothing for 5 s.
     pub async fn send(&mut self, kind: &str, id: u64, payload: Value) -> Result<(), Gone> {
-        let text = json!({"type": kind, "id": id, "payload": payload}).to_string();
-        timeout(PATIENCE, self.0.send_text(&text)).await.map_err(|_| Gone)?.map_err(|_| Gone)
+        self.say(&json!({"type": kind, "id": id, "payload": payload}).to_string()).await
+    }
+
+    /// Sends a text as it is.
+    ///
+    /// # Errors
+    /// [`Gone`] also if the server takes nothing for 5 s.
+    pub async fn say(&mut self, text: &str) -> Result<(), Gone> {
+        timeout(PATIENCE, self.0.send_text(text)).await.map_err(|_| Gone)?.map_err(|_| Gone)
     }
 
     /// Waits for the next event. Cancel-safe.

@@ -23,6 +23,9 @@ use crate::inbox::Mail;
 use crate::node::Node;
 use crate::store::StoreError;
 
+#[cfg(feature = "failpoints")]
+mod planted;
+
 /// Most drafts of one transaction (P4).
 const BATCH: usize = 512;
 
@@ -148,6 +151,10 @@ pub async fn run(node: Arc<Node>, mut drafts: Drafts) {
     while drafts.0.recv_many(&mut orders, BATCH).await > 0 {
         sort_out(&node, &mut orders, &mut blocked, &mut batch);
         if batch.is_empty() {
+            continue;
+        }
+        #[cfg(feature = "failpoints")]
+        if planted::mistreats(&node, &mut batch).await {
             continue;
         }
         let began = node.clock.mono_ns();

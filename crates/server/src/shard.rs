@@ -27,7 +27,7 @@ mod deadlines;
 mod ending;
 mod entries;
 #[cfg(feature = "failpoints")]
-mod failpoint;
+pub(crate) mod failpoint;
 mod fanout;
 mod flush;
 mod listing;

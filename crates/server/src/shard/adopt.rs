@@ -178,6 +178,8 @@ impl Shard {
         let said = connection.extra.as_ref().and_then(|extra| extra.presence.clone());
         let presence = said.unwrap_or_else(parlour_protocol::command::SetPresence::online);
         connection.in_flight += 1;
+        #[cfg(feature = "failpoints")]
+        let (caller, since) = super::failpoint::misjoin(caller, since);
         self.dispatch(room, Input::Join { caller, since, history, presence });
     }
 

@@ -79,6 +79,10 @@ impl Shard {
             if !connection.is_live() {
                 continue;
             }
+            #[cfg(feature = "failpoints")]
+            if super::failpoint::skips(slot) {
+                continue;
+            }
             let mut start = batch.start;
             if is_only && connection.own.is_empty() && connection.outbox.is_empty() {
                 match outcome(write(&connection.stream, frames), frames.len()) {
