@@ -26,9 +26,11 @@ impl Room {
     /// Asks for what is missing before `upto`, once for any number of events that came too early.
     pub(super) fn heal(&mut self, upto: Seq, out: &mut Vec<Effect>) {
         match &mut self.healing {
-            Some(healing) => healing.upto = healing.upto.max(upto),
-            None => {
-                self.healing = Some(Healing { upto, retry_at_ms: None });
+            Some(Healing { upto: known, retry_at_ms: None }) => *known = upto.max(*known),
+            // News show that the store works again.
+            waiting => {
+                let known = waiting.as_ref().map_or(Seq(0), |healing| healing.upto);
+                *waiting = Some(Healing { upto: upto.max(known), retry_at_ms: None });
                 self.read(Span::After(self.position), limits::HISTORY_MESSAGES, Ticket::Heal, out);
             }
         }

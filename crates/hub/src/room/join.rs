@@ -161,10 +161,9 @@ impl Room {
         let records = match records {
             Ok(records) => records,
             Err(code) => {
-                for replay in self.pages.failed(block) {
+                return self.pages.failed(block).into_iter().for_each(|replay| {
                     self.turn_back(scene, replay, code, out);
-                }
-                return;
+                });
             }
         };
         let oldest = records.first().map_or(Seq(u64::MAX), |record| record.seq);
@@ -173,24 +172,33 @@ impl Room {
             records.into_iter().map(|record| Arc::new(kind::of(&self.name).event(&self.name, record)));
         let waiting = self.pages.arrived(block, events.collect(), scene.now.mono_ms);
         for replay in waiting {
-            let stage = self.members.stage(&replay.caller.user, replay.caller.conn);
-            match (stage, replay.cause) {
-                // It left while the store was reading, and was taken off the list then. The request
-                // still wants its answer.
-                (None, _) => answer(replay.caller, Event::Left(Left { room: self.name.clone() }), out),
-                // It left and came again, or joined once more: that answer counts.
-                (Some(Stage::Entering | Stage::Behind(_) | Stage::Live), Cause::More) => {
-                    self.nothing_more(replay.caller, stage, out);
-                }
-                _ if oldest > replay.after.next() => self.expired(scene, replay, oldest, out),
+            let next = replay.after.next();
+            if newest < next {
                 // Asking again would go on for ever; a survey will tell what has become of the log.
-                _ if newest < replay.after.next() => {
-                    self.turn_back(scene, replay, ErrorCode::Unavailable, out);
+                self.turn_back(scene, replay, ErrorCode::Unavailable, out);
+            } else if let Some(replay) = self.still_wanted(replay, out) {
+                match oldest > next {
+                    true => self.expired(scene, replay, oldest, out),
+                    false => self.replay(scene, replay, out),
                 }
-                _ => self.replay(scene, replay, out),
             }
         }
         self.pages.expire(scene.now.mono_ms);
+    }
+
+    /// Answers those who have left while the store was reading, or asked for something else since.
+    fn still_wanted(&self, replay: Replay, out: &mut Vec<Effect>) -> Option<Replay> {
+        let stage = self.members.stage(&replay.caller.user, replay.caller.conn);
+        match (stage, replay.cause) {
+            // It was taken off the list when it left.
+            (None, _) => answer(replay.caller, Event::Left(Left { room: self.name.clone() }), out),
+            // It joined once more: that answer counts.
+            (Some(Stage::Entering | Stage::Behind(_) | Stage::Live), Cause::More) => {
+                self.nothing_more(replay.caller, stage, out);
+            }
+            _ => return Some(replay),
+        }
+        None
     }
 
     /// Not an empty history: the client must know that it has not seen the room (P14).
@@ -201,6 +209,9 @@ impl Room {
         code: ErrorCode,
         out: &mut Vec<Effect>,
     ) {
+        let Some(replay) = self.still_wanted(replay, out) else {
+            return;
+        };
         if replay.cause != Cause::Join && !replay.events.is_empty() {
             return self.tell_part(replay, out);
         }

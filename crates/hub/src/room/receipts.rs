@@ -174,3 +174,19 @@ impl Room {
 fn inbox_cursor(user: &UserId, room: &str, seq: Seq) -> Document {
     Document { key: read_cursor_key(user, room), value: seq.to_string().into_bytes() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_where_many_read_remembers_those_who_have_got_furthest() {
+        let mut cursors = Cursors::default();
+        let user = |number: usize| UserId::parse(&format!("user {number}")).expect("valid");
+        for number in 0..MOST + 50 {
+            cursors.advance(&user(number), Seq(1 + number as u64), CursorKind::Read);
+        }
+        assert_eq!(cursors.0.len(), MOST);
+        assert_eq!((cursors.read_by(&user(49)), cursors.read_by(&user(50))), (None, Some(Seq(51))));
+    }
+}

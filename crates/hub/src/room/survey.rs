@@ -45,11 +45,15 @@ impl Room {
         if self.reload.is_some() {
             return;
         }
+        if ends.floor > self.position {
+            // What was not delivered is gone already, and with it what it may have changed.
+            return self.reload(scene, Unrecovered::Expired, ends.epoch, out);
+        }
         if ends.head > self.position {
             self.heal(ends.head, out);
         }
         if ends.floor > self.floor {
-            self.floor = ends.floor.min(self.position);
+            self.floor = ends.floor;
             self.ring.forget(self.floor);
             self.pages.forget();
         }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use parlour_hub::effect::Replayed;
 use parlour_hub::input::{Caller, Input, Now};
 use parlour_hub::{ConnId, Effect};
-use parlour_protocol::content::Content;
-use parlour_protocol::event::{Event, Joined, Unrecovered};
+use parlour_protocol::content::{Content, RoleChange};
+use parlour_protocol::event::{Change, Event, Joined, Unrecovered};
 use parlour_protocol::{ErrorCode, Position, RequestId, RoomName, Seq, UserId};
 
 use crate::world::Seen;
@@ -35,6 +35,8 @@ pub struct Model {
     joins: HashMap<RequestId, (Option<Position>, u32)>,
     /// The join that is being handled.
     at_the_door: Option<RequestId>,
+    /// Whether the joins are being handled that waited for a room.
+    is_opening: bool,
     /// Who was told an entry, since that was asked last.
     told: Vec<(RoomName, Position, BTreeSet<ConnId>)>,
     texts: Texts,
@@ -152,12 +154,13 @@ impl Model {
     }
 
     fn remember_request(&mut self, input: &Input) {
-        self.at_the_door = None;
+        (self.at_the_door, self.is_opening) = (None, false);
         match input {
             Input::Join { caller: Caller { request: Some(id), .. }, since, history, .. } => {
                 self.joins.insert(id.clone(), (*since, *history));
                 self.at_the_door = Some(id.clone());
             }
+            Input::Opened(_) => self.is_opening = true,
             Input::Publish { caller: Caller { request: Some(id), .. }, entries } => {
                 let texts = entries.iter().filter_map(|entry| text_of(&entry.content));
                 self.texts.begin(id.clone(), texts.cloned().collect());
@@ -177,6 +180,9 @@ impl Model {
                 if let (Some(_), Some(RoomState::Open(truth))) = (refusal, self.rooms.get_mut(room)) {
                     let at_the_door = self.at_the_door.is_some() && self.at_the_door == request.request;
                     truth.turn_away(&request.user, *from, at_the_door, self.now);
+                    if self.is_opening {
+                        truth.forget_waiting(&request.user);
+                    }
                 }
             }
             Effect::Expel { from, room } => {
@@ -188,6 +194,9 @@ impl Model {
             Effect::Broadcast { room, event, .. } => {
                 for conn in list {
                     self.tell(*conn, room, event);
+                }
+                if let Event::RoleChanged(Change { what: RoleChange { user, role: None }, .. }) = &**event {
+                    self.keep_waiting_for(room, |waiting| waiting != user);
                 }
             }
             Effect::Send { reply, .. } => self.texts.answered(reply.id.as_ref(), None),

@@ -29,7 +29,7 @@ const CLUB: &str = "club";
 /// Its first entries: the settings, and three roles.
 const FOUNDING: u64 = 4;
 /// Cases per run, or more with `PROPTEST_CASES`; a failure prints the shortest sequence that fails.
-const CASES: u32 = 1_500;
+const CASES: u32 = 300;
 
 #[test]
 fn any_network_of_users_keeps_the_promises() {
@@ -78,6 +78,9 @@ impl Network {
     fn found_club(&mut self) {
         let settings = Settings { private: Some(true), ..Settings::default() };
         self.feed(0, 3, |caller| Input::Create { caller, settings, cid: None });
+        let (caller, presence) = (self.world.caller(&USERS[0], watcher()), SetPresence::online());
+        let watch = Input::Join { caller, since: None, history: 0, presence };
+        self.world.feed(&rooms(3), watch, &mut |seen| self.model.follow(seen));
         self.join(0, 3, None, 0, Availability::Online);
         self.perform(&Op::Role { place: 0, of: 1, member: true });
         self.perform(&Op::Role { place: 0, of: 2, member: true });
@@ -124,9 +127,9 @@ impl Network {
         self.perform(&Op::Fault(0));
         self.perform(&Op::Hold(0));
         self.advance(5_000);
-        for place in 0..PLACES {
-            for room in 0..ROOMS {
-                self.perform(&Op::Survey { room });
+        for room in 0..ROOMS {
+            self.perform(&Op::Survey { room });
+            for place in 0..PLACES {
                 self.perform(&Op::Say { place, room });
                 while self.model.view(self.conn(place), &rooms(room)).is_some_and(|view| !view.is_live) {
                     self.perform(&Op::More { place, room });
@@ -148,6 +151,10 @@ impl Network {
 
     /// When everybody is gone, nothing stays in memory.
     fn end(&mut self) {
+        let conn = watcher();
+        self.model.forget(conn);
+        let end = Input::Detach { conn, user: USERS[0].clone(), ending: Ending::Deliberate };
+        self.world.feed(&rooms(3), end, &mut |seen| self.model.follow(seen));
         (0..PLACES).for_each(|place| self.perform(&Op::End { place, lost: place % 2 == 0 }));
         self.advance(GRACE_MS);
         assert_eq!(self.world.hub.room_count(), 0, "rooms in memory");
@@ -326,6 +333,11 @@ impl Network {
     fn conn(&self, place: u8) -> ConnId {
         conn(self.conns[usize::from(place)])
     }
+}
+
+/// Another connection of the first place: it never leaves the club, and so sees all its changes.
+fn watcher() -> ConnId {
+    conn(1 + 1_000 * u32::from(PLACES))
 }
 
 fn rooms(index: u8) -> RoomName {

@@ -88,6 +88,11 @@ impl Truth {
         }
     }
 
+    /// Nobody waits for a user who was lost before the room opened, and would not have been let in.
+    pub fn forget_waiting(&mut self, user: &UserId) {
+        self.0.retain(|waiting, place| waiting != user || !place.connections.is_empty());
+    }
+
     /// Lets those go whom a room may not keep.
     pub fn expel(&mut self, conn: ConnId, now: Now) {
         let user = self.0.iter().find(|(_, place)| place.connections.contains_key(&conn));

@@ -16,15 +16,15 @@ pub fn line(event: &Event) -> Option<String> {
             let details = details(m.details.as_deref());
             format!("private {} from {} to {} \"{}\"{details}", m.seq, m.from, m.to, m.text)
         }
-        Event::Edited(change) => changed(change, edit(&change.what)),
-        Event::Deleted(change) => changed(change, deletion(change.what)),
+        Event::Edited(change) => changed(change, &edit(&change.what)),
+        Event::Deleted(change) => changed(change, &deletion(change.what)),
         Event::Reacted(change) => {
             let count = change.what.count;
-            changed(change, format!("{}, {count} now", reaction(&change.what)))
+            changed(change, &format!("{}, {count} now", reaction(&change.what)))
         }
-        Event::Pinned(change) => changed(change, pin(change.what)),
-        Event::RoomChanged(change) => changed(change, format!("room{}", settings(&change.what))),
-        Event::RoleChanged(change) => changed(change, role(&change.what)),
+        Event::Pinned(change) => changed(change, &pin(change.what)),
+        Event::RoomChanged(change) => changed(change, &format!("room{}", settings(&change.what))),
+        Event::RoleChanged(change) => changed(change, &role(&change.what)),
         _ => return None,
     })
 }
@@ -66,7 +66,7 @@ pub fn settings(settings: &Settings) -> String {
     text
 }
 
-fn changed<T>(change: &Change<T>, what: String) -> String {
+fn changed<T>(change: &Change<T>, what: &str) -> String {
     format!("entry {} by {}: {what}", change.seq, change.sender)
 }
 
