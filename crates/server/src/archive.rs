@@ -2,7 +2,7 @@
 //!
 //! A file begins with a `parlour_export` line. Each room has a `room` line, its entries as clients
 //! hear them, and a `room_end` line with their number and the SHA-256 of all the room's lines before
-//! it. The last line is `export_end` with the totals. Rooms come in the byte order of their names.
+//! it. The last line is `export_end` with the totals and the SHA-256 of the other such lines. Rooms come in the byte order of their names.
 
 mod copy;
 mod export;

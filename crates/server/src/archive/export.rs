@@ -55,15 +55,12 @@ pub async fn export(
     out: &mut dyn Write,
     progress: &mut dyn FnMut(Totals),
 ) -> Result<Totals, ExportError> {
-    let Begun { totals, place } = begun;
-    let mut export = Export { store, out, progress, totals, lines: Vec::new() };
+    let Begun { totals, place, hash } = begun;
+    let mut export = Export { store, out, progress, totals, hash, lines: Vec::new() };
     let mut after = match place {
         Place::Nothing => {
-            let rooms = pattern.to_owned();
-            write_frame(
-                &Frame::ParlourExport(Preface { version: VERSION, time_ms: now_ms(), rooms }),
-                &mut export.lines,
-            );
+            let preface = Preface { version: VERSION, time_ms: now_ms(), rooms: pattern.to_owned() };
+            export.frame(&Frame::ParlourExport(preface));
             None
         }
         Place::After(room) => room,
@@ -92,6 +89,8 @@ struct Export<'a> {
     out: &'a mut dyn Write,
     progress: &'a mut dyn FnMut(Totals),
     totals: Totals,
+    /// Of the lines that belong to no room, and of the last lines of rooms.
+    hash: Sha256,
     /// What is not written yet.
     lines: Vec<u8>,
 }
@@ -130,9 +129,16 @@ impl Export<'_> {
             hash.update(&self.lines[before..]);
             self.flush()?;
         }
-        let end = RoomEnd { entries: line.head.0 - line.floor.0, sha256: hex(hash), room };
-        write_frame(&Frame::RoomEnd(end), &mut self.lines);
+        let end = RoomEnd { entries: line.head.0 - line.floor.0, sha256: hex(&hash), room };
+        self.frame(&Frame::RoomEnd(end));
         self.flush()
+    }
+
+    /// Adds a line that counts for the checksum of the file.
+    fn frame(&mut self, frame: &Frame) {
+        let before = self.lines.len();
+        write_frame(frame, &mut self.lines);
+        self.hash.update(&self.lines[before..]);
     }
 
     fn flush(&mut self) -> Result<(), ExportError> {
@@ -144,7 +150,8 @@ impl Export<'_> {
 
     fn finish(mut self) -> Result<Totals, ExportError> {
         let Totals { rooms, entries } = self.totals;
-        write_frame(&Frame::ExportEnd(ExportEnd { rooms, entries }), &mut self.lines);
+        let end = ExportEnd { rooms, entries, sha256: hex(&self.hash) };
+        write_frame(&Frame::ExportEnd(end), &mut self.lines);
         self.flush()?;
         self.out.flush()?;
         Ok(self.totals)

@@ -67,6 +67,8 @@ pub(super) struct RoomEnd {
 pub(super) struct ExportEnd {
     pub(super) rooms: u64,
     pub(super) entries: u64,
+    /// Of the first line and all `room_end` lines, with their line feeds.
+    pub(super) sha256: String,
 }
 
 /// A line of a file.

@@ -34,6 +34,12 @@ pub enum FileError {
          damaged; copy the file again, or export again"
     )]
     Checksum { room: RoomName, first: u64, last: u64 },
+    /// Something around the rooms is not as it was written.
+    #[error(
+        "line 1, line {last}, or a `room_end` line does not match the checksum of the file; copy the \
+         file again, or export again"
+    )]
+    Frame { last: u64 },
     /// A newer program wrote it.
     #[error("the file has format {0}, and this program knows format {VERSION}: use a newer program")]
     Version(u32),
@@ -93,6 +99,8 @@ pub(super) struct Reader<R> {
     pub(super) offset: u64,
     pub(super) totals: Totals,
     pub(super) pattern: String,
+    /// Of the lines that belong to no room, and of the last lines of rooms.
+    pub(super) hash: Sha256,
     pub(super) room: Option<OpenRoom>,
     pub(super) newest_room: Option<RoomName>,
 }
@@ -106,6 +114,7 @@ impl<R: BufRead> Reader<R> {
             offset: 0,
             totals: Totals::default(),
             pattern: String::new(),
+            hash: Sha256::new(),
             room: None,
             newest_room: None,
         }
@@ -159,9 +168,8 @@ impl<R: BufRead> Reader<R> {
     /// Counts a line that was right.
     fn pass(&mut self) {
         self.offset += self.buffer.len() as u64;
-        if let Some(room) = &mut self.room {
-            room.hash.update(&self.buffer);
-        }
+        let hash = self.room.as_mut().map_or(&mut self.hash, |room| &mut room.hash);
+        hash.update(&self.buffer);
     }
 
     fn begin(&mut self, line: RoomLine) -> Result<Item, FileError> {
@@ -196,7 +204,7 @@ impl<R: BufRead> Reader<R> {
         if room.last != room.line.head || end.entries != room.last.0 - room.line.floor.0 {
             return Err(self.wrong(Problem::Count));
         }
-        if hex(room.hash) != end.sha256 {
+        if hex(&room.hash) != end.sha256 {
             let (first, last) = (room.first.0, self.number);
             return Err(FileError::Checksum { room: room.line.room, first, last });
         }
@@ -206,11 +214,16 @@ impl<R: BufRead> Reader<R> {
     fn end(&mut self, end: &ExportEnd) -> Result<Item, FileError> {
         let Totals { rooms, entries } = self.totals;
         let is_last = self.room.is_none() && self.input.fill_buf()?.is_empty();
-        match (is_last, (end.rooms, end.entries) == (rooms, entries)) {
-            (false, _) => Err(self.wrong(Problem::Misplaced)),
-            (_, false) => Err(self.wrong(Problem::Count)),
-            _ => Ok(Item::End),
+        if !is_last {
+            return Err(self.wrong(Problem::Misplaced));
         }
+        if (end.rooms, end.entries) != (rooms, entries) {
+            return Err(self.wrong(Problem::Count));
+        }
+        if hex(&self.hash) != end.sha256 {
+            return Err(FileError::Frame { last: self.number });
+        }
+        Ok(Item::End)
     }
 
     fn wrong(&self, problem: Problem) -> FileError {
@@ -219,9 +232,9 @@ impl<R: BufRead> Reader<R> {
 }
 
 /// Writes a checksum in hexadecimal digits.
-pub(super) fn hex(hash: Sha256) -> String {
+pub(super) fn hex(hash: &Sha256) -> String {
     use std::fmt::Write as _;
-    hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+    hash.clone().finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing to a String does not fail.
         let _ = write!(text, "{byte:02x}");
         text

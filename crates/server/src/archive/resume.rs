@@ -5,6 +5,7 @@ use std::io::{BufReader, Seek as _, SeekFrom};
 
 use parlour_hub::log::Snapshot;
 use parlour_protocol::RoomName;
+use sha2::Sha256;
 
 use super::Totals;
 use super::export::ExportError;
@@ -17,6 +18,8 @@ use crate::store::Store;
 pub struct Begun {
     pub(super) totals: Totals,
     pub(super) place: Place,
+    /// Of the lines that belong to no room, and of the last lines of rooms.
+    pub(super) hash: Sha256,
 }
 
 /// Where the writing goes on.
@@ -44,11 +47,11 @@ pub async fn resume(store: &dyn Store, pattern: &str, file: &mut File) -> Result
     file.rewind()?;
     let mut reader = Reader::new(BufReader::new(&*file));
     let is_complete = read(&mut reader)?;
-    let Reader { totals, newest_room, room: open, offset: mut bytes, pattern: found, .. } = reader;
+    let Reader { totals, newest_room, room: open, offset: mut bytes, pattern: found, hash, .. } = reader;
     if bytes > 0 && found != pattern {
         return Err(ExportError::Pattern(found));
     }
-    let mut begun = Begun { totals, place: Place::After(newest_room) };
+    let mut begun = Begun { totals, place: Place::After(newest_room), hash };
     match open {
         Some(open) if is_unchanged(store, &open.line).await? => begun.place = Place::Within(Box::new(open)),
         Some(open) => {

