@@ -13,6 +13,8 @@ mod drain;
 mod durability;
 mod erase;
 mod faults;
+#[cfg(feature = "sqlite")]
+mod faults_planted;
 mod footprint;
 mod harness;
 mod heartbeat;
