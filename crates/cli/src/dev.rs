@@ -46,7 +46,7 @@ pub(crate) fn run(args: DevArgs) -> anyhow::Result<()> {
         flags.settings.splice(0..0, lifted);
     }
     let config = configure(None, flags)?;
-    if let Some(directory) = &config.data_dir {
+    if let (Some(directory), None) = (&config.data_dir, &config.database) {
         data_dir::claim(directory, Claim::Dev)?;
     }
     logging::start(&config.log);

@@ -33,7 +33,7 @@ Exit codes: 0 after SIGINT or SIGTERM, 78 if the configuration is refused, 1 for
 pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     config::raise_open_files();
     let config = configure(args.config.as_deref(), args.common.flags(Mode::Serve))?;
-    if let Some(directory) = &config.data_dir {
+    if let (Some(directory), None) = (&config.data_dir, &config.database) {
         data_dir::claim(directory, if args.adopt { Claim::Adopt } else { Claim::Serve })?;
     }
     logging::start(&config.log);
