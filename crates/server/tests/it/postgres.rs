@@ -177,3 +177,38 @@ async fn a_damaged_row_is_never_served() {
     database.sql("UPDATE document SET value = '\\x02'");
     assert_eq!(store.documents("k".into(), 9).await, Err(StoreError::Corrupt));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_said_and_passes() {
+    let database = Database::new();
+    let store = open(&database.address());
+    say(&store, "lobby", "1").await.expect("stored");
+    // What the database says when it cannot extend a file.
+    database.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$; \
+         CREATE TRIGGER full_disk BEFORE INSERT ON message EXECUTE FUNCTION refuse(); \
+         CREATE TRIGGER full_disk BEFORE INSERT ON document EXECUTE FUNCTION refuse()",
+    );
+    assert_eq!(say(&store, "lobby", "2").await, Err(StoreError::Full));
+    let document = Document { key: "k".into(), value: vec![1] };
+    assert_eq!(store.put(vec![document]).await, Err(StoreError::Full));
+    assert_eq!(texts(&store, "lobby").await, ["1"], "reading goes on");
+    database.sql("DROP FUNCTION refuse CASCADE");
+    assert_eq!(say(&store, "lobby", "3").await.expect("stored").entries[0].seq, Seq(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_begin_at_once_agree_on_a_lineage() {
+    let database = Database::new();
+    let nodes = [open(&database.address()), open(&database.address())];
+    let lineage = |value| vec![Document { key: "lineage".into(), value: vec![value] }];
+    let puts = tokio::join!(nodes[0].put(lineage(1)), nodes[1].put(lineage(2)));
+    assert_eq!(puts, (Ok(()), Ok(())));
+    let read = tokio::join!(nodes[0].documents("lineage".into(), 1), nodes[1].documents("lineage".into(), 1));
+    assert_eq!(read.0, read.1);
+    let later = lineage(3);
+    nodes[0].put(later.clone()).await.expect("put");
+    assert_eq!(nodes[1].documents("lineage".into(), 1).await, read.0, "the first one decides");
+    assert_ne!(read.0, Ok(later));
+}

@@ -9,6 +9,7 @@ use parlour_protocol::{RoomName, UserId};
 use uuid::Uuid;
 
 use super::super::digest::digest;
+use super::super::erasure::room_of;
 use super::super::{Document, Keep};
 use super::content::{Columns, number, role_word, settings_changes};
 use super::escape::{escape, unescape};
@@ -30,9 +31,12 @@ pub(super) async fn put(session: &Session, documents: &[Document]) -> Result<(),
     let (keys, values): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
     let sql = "WITH gone AS (DELETE FROM document WHERE key = ANY ($1)) \
                INSERT INTO document SELECT * FROM unnest($2::text[], $3::bytea[], $4::bytea[]) \
-               ON CONFLICT (key) DO UPDATE SET value = excluded.value, checksum = excluded.checksum";
+               ON CONFLICT (key) DO UPDATE SET value = excluded.value, checksum = excluded.checksum \
+               WHERE document.key <> $5";
     let statement = session.prepared(sql).await?;
-    session.client.execute(&statement, &[&gone, &keys, &values, &checksums]).await?;
+    // Of two nodes that begin at once, the first decides what the epochs of rooms follow from.
+    let kept_once = crate::lineage::KEY;
+    session.client.execute(&statement, &[&gone, &keys, &values, &checksums, &kept_once]).await?;
     Ok(())
 }
 
@@ -119,10 +123,7 @@ async fn forget_documents(session: &Session, user: &UserId) -> Result<Vec<RoomNa
     let mut rooms = Vec::new();
     for row in rows {
         let key = unescape(row.try_get(0)?).ok_or(Fault::Corrupt)?;
-        let mut parts = key.split(DOCUMENT_SEPARATOR);
-        if let (Some("seen" | "cursor"), Some(room)) = (parts.next(), parts.next()) {
-            rooms.extend(RoomName::parse_any(room).ok());
-        }
+        rooms.extend(room_of(&key));
     }
     Ok(rooms)
 }
