@@ -107,8 +107,8 @@ pub(crate) enum Phase {
     Publishing,
     /// Say nothing new; repeat what has no final answer.
     Settling,
-    /// See everything up to here, then end.
-    Draining(Arc<Heads>),
+    /// See everything up to here, then end; at the latest at this moment.
+    Draining(Arc<Heads>, Instant),
 }
 
 /// The part of one worker.
@@ -126,7 +126,6 @@ pub(crate) struct Task {
     pub(crate) phase: watch::Receiver<Phase>,
     /// How much has no final answer.
     pub(crate) open: Arc<AtomicUsize>,
-    late: Option<Instant>,
 }
 
 impl Task {
@@ -148,14 +147,15 @@ impl Task {
             // The run was dropped; the worker will be too.
             std::future::pending::<()>().await;
         }
-        if matches!(*self.phase.borrow_and_update(), Phase::Draining(_)) {
-            self.late = Some(Instant::now() + SETTLE);
-        }
     }
 
     /// Whether the worker has waited long enough for what it still misses.
     pub(crate) fn is_late(&self) -> bool {
-        self.late.is_some_and(|late| Instant::now() > late) || self.phase.has_changed().is_err()
+        match *self.phase.borrow() {
+            Phase::Draining(_, deadline) => Instant::now() > deadline,
+            // Without a run there is nothing to wait for.
+            _ => self.phase.has_changed().is_err(),
+        }
     }
 }
 
@@ -229,7 +229,6 @@ impl Load {
                 began,
                 phase: follow.clone(),
                 open: Arc::default(),
-                late: None,
             });
         }
         let victim = tasks.last().map(|task| task.name.clone()).unwrap_or_default();
@@ -291,7 +290,7 @@ impl Running {
         let histories = self.keeper.histories(&self.rooms).await?;
         let place = |history: &History| (history.room.clone(), (history.epoch.clone(), history.head));
         let heads = Arc::new(histories.iter().map(place).collect());
-        let _ = self.phase.send(Phase::Draining(heads));
+        let _ = self.phase.send(Phase::Draining(heads, Instant::now() + SETTLE));
         let mut logs = vec![self.keeper.log];
         while let Some(ended) = self.workers.join_next().await {
             logs.push(ended.map_err(Failed::Worker)?);

@@ -179,7 +179,7 @@ async fn say(client: &Client, task: &mut Task, shared: &Shared, request: &mut u6
 }
 
 fn is_done(task: &Task, shared: &Shared) -> bool {
-    let Phase::Draining(heads) = task.phase() else {
+    let Phase::Draining(heads, _) = task.phase() else {
         return false;
     };
     let has_all = |seen: &mut Seen| {

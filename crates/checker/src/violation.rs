@@ -153,6 +153,12 @@ pub enum Violation {
         life: u32,
         id: u64,
     },
+    /// P14, P15
+    NeverSettled {
+        worker: String,
+        room: String,
+        cid: String,
+    },
     /// P16
     TimeWentBack {
         room: String,
@@ -196,6 +202,7 @@ impl Violation {
             Self::AnsweredTwice { .. } => "answered_twice",
             Self::NotAsked { .. } => "not_asked",
             Self::Unanswered { .. } => "unanswered",
+            Self::NeverSettled { .. } => "never_settled",
             Self::TimeWentBack { .. } => "time_went_back",
             Self::ReadAfterRemoval { .. } => "read_after_removal",
         }
@@ -273,6 +280,12 @@ impl fmt::Display for Violation {
             }
             Self::Unanswered { worker, life, id } => {
                 write!(f, "request {id} of {worker} (connection {life}) has no answer")
+            }
+            Self::NeverSettled { worker, room, cid } => {
+                write!(
+                    f,
+                    "{worker} repeated {cid} to the end, and {room} neither stored nor refused it for good"
+                )
             }
             Self::TimeWentBack { room, seq, ts, before } => {
                 write!(f, "the time of {room}/{seq} is {ts}, before that of its predecessor, {before}")

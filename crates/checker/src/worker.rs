@@ -125,7 +125,7 @@ impl Worker {
     }
 
     fn is_done(&self) -> bool {
-        let Phase::Draining(heads) = self.task.phase() else {
+        let Phase::Draining(heads, _) = self.task.phase() else {
             return false;
         };
         let has_all = |room: &String| match (heads.get(room), self.places.get(room)) {

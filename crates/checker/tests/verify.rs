@@ -308,6 +308,16 @@ fn every_request_has_one_answer() {
     assert_eq!(unasked.kinds(), ["not_asked"]);
 }
 
+#[test]
+fn what_was_said_is_stored_or_refused_in_the_end() {
+    let mut open = Run::clean();
+    open.publisher.records.push(Record::Joined(joined(None, 3, 0)));
+    open.send(4, "d", Content::text("d"));
+    open.answer(4, Answer::Refused { code: "unavailable".to_owned(), retryable: true });
+    open.publisher.records.push(stayed());
+    assert_eq!(open.kinds(), ["never_settled"]);
+}
+
 /// "a" is said, changed to "b" and then to "c"; what is kept shows it.
 fn edited() -> Run {
     let mut run = Run::new();

@@ -15,8 +15,9 @@ pub(super) const FAULTS: [Fault; 3] = [
     Fault { name: "SQLite: disk full", run: fill },
 ];
 
-/// Size of the disk that is filled, in MiB: room for the database and its log.
-const DISK_MIB: usize = 16;
+/// Size of the disk that is filled, in MiB: room for the database, and for its log up to the next
+/// checkpoint.
+const DISK_MIB: usize = 192;
 
 fn on(directory: &Path) -> Result<Server> {
     Server::start(&["--data-dir", &directory.to_string_lossy()])
