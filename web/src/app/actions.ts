@@ -45,7 +45,11 @@ export class Actions {
     const { room, peer } = conversation;
     const { cid, text, replyTo, mentions } = draft;
     conversation.setDraft(draft);
-    const extras = { cid, ...(replyTo !== undefined && { reply_to: replyTo }), ...(mentions.length > 0 && { mentions }) };
+    const extras = {
+      cid,
+      ...(replyTo !== undefined && { reply_to: replyTo }),
+      ...(mentions.length > 0 && { mentions }),
+    };
     const sent =
       peer === undefined ? this.#parlour.publish(room, text, extras) : this.#parlour.private(peer, text, extras);
     sent.catch((error: unknown) => conversation.setDraft({ ...draft, failure: explain(error) }));
@@ -66,7 +70,11 @@ export class Actions {
   }
 
   search(query: string, room: string | undefined, before?: string): Promise<Found> {
-    return this.#parlour.search({ query, ...(room !== undefined && { room }), ...(before !== undefined && { before }) });
+    return this.#parlour.search({
+      query,
+      ...(room !== undefined && { room }),
+      ...(before !== undefined && { before }),
+    });
   }
 
   configure({ room }: Conversation, settings: Settings): Promise<unknown> {

@@ -21,6 +21,8 @@ import * as saved from "./saved.ts";
 const PAGE = 50;
 /** Fewer messages than this are joined by older ones when a room is entered. */
 const FEW = 30;
+/** If more entries than this were missed, the newest ones are shown and the others left for scrolling. */
+const MOST_MISSED = 2_000;
 
 export class Chat {
   readonly state = signal<State>({ name: "idle" });
@@ -183,15 +185,17 @@ export class Chat {
   #countUnread({ room, unread }: RoomSummary): void {
     const conversation = this.conversations.value.get(room);
     if (!conversation || conversation === this.open.value) return;
+    conversation.hidden = 0;
     conversation.recount();
-    conversation.hidden += Math.max(0, unread - conversation.unread.value);
-    if (conversation.readSeq === undefined) conversation.unread.value = conversation.hidden;
+    conversation.hidden = Math.max(0, unread - (conversation.readSeq === undefined ? 0 : conversation.unread.value));
+    if (conversation.readSeq === undefined) conversation.unread.value = unread;
     else conversation.recount();
   }
 
   #enter(room: string): Conversation {
     const known = this.conversations.value.get(room);
-    if (known) return known;
+    // What was closed to the user may be open now.
+    if (known && !known.refusal.value) return known;
     const conversation = new Conversation(room, peerOf(room, this.user.value), this.user.value);
     this.conversations.value = new Map(this.conversations.value).set(room, conversation);
     saved.remember(room);
@@ -239,7 +243,7 @@ export class Chat {
     this.#on("entry", (entry) => this.#heard(entry));
     this.#on("behind", ({ room, behind }) => {
       const conversation = this.conversations.value.get(room);
-      if (!conversation) return;
+      if (!conversation || behind > MOST_MISSED) return;
       conversation.behind.value = behind;
       conversation.refresh();
     });
@@ -274,6 +278,10 @@ export class Chat {
     const conversation = this.conversations.value.get(joined.room);
     if (!conversation) return;
     conversation.refusal.value = "";
+    if ((joined.behind ?? 0) > MOST_MISSED) {
+      conversation.forgetLines();
+      return void this.#parlour.restart(joined.room).catch(() => {});
+    }
     conversation.behind.value = joined.behind ?? 0;
     conversation.setMembers(joined.members, joined.member_count);
     conversation.readers.value = joined.member_count;
@@ -281,9 +289,11 @@ export class Chat {
     const own = conversation.view.receipt(this.user.value)?.read;
     if (conversation.oldest === undefined) {
       conversation.readSeq ??= own ?? saved.readUpTo(joined.room, joined.epoch) ?? joined.head;
+      conversation.hidden = 0;
       const missed = BigInt(joined.replayed + (joined.behind ?? 0));
       conversation.oldest = joined.head - missed + 1n;
       conversation.older.value = joined.head - missed <= joined.floor ? "none" : "some";
+      if (conversation.readSeq < joined.head - missed) void this.lookAround();
       // Who goes on where they were sees what was before, too.
       if (joined.recovered && missed < FEW) void this.loadOlder(conversation);
     }

@@ -18,7 +18,9 @@ export function findMentions(text: string, users: Iterable<string>): Mention[] {
   for (let at = text.indexOf("@"); at >= 0; at = text.indexOf("@", at + 1)) {
     // An address of mail means nobody.
     if (at > 0 && WORD.test(text[at - 1]!)) continue;
-    const user = byLength.find((name) => text.startsWith(name, at + 1) && !WORD.test(text[at + 1 + name.length] ?? " "));
+    const user = byLength.find(
+      (name) => text.startsWith(name, at + 1) && !WORD.test(text[at + 1 + name.length] ?? " "),
+    );
     if (user === undefined) continue;
     found.push({ user, start: at, end: at + 1 + user.length });
     at += user.length;

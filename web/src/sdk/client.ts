@@ -139,6 +139,14 @@ export class Parlour {
     return this.#rooms.join(room, history, since);
   }
 
+  /**
+   * Begins a room anew with its newest entries, such as when `behind` tells that more was missed than
+   * anybody wants to see. Others notice nothing. What was seen before is not continued.
+   */
+  restart(room: string): Promise<wire.Joined> {
+    return this.#rooms.restart(room);
+  }
+
   /** Leaves a room. */
   leave(room: string): Promise<{ room: string }> {
     this.#typing.forget(room);
@@ -266,10 +274,9 @@ export class Parlour {
     return { ...extras, cid: extras.cid ?? this.#environment.unique() };
   }
 
-  async #say<K extends "publish" | "private" | "batch" | "edit" | "delete" | "react" | "pin" | "create" | "configure" | "role">(
-    type: K,
-    payload: wire.Commands[K],
-  ): Promise<wire.Stored> {
+  async #say<
+    K extends "publish" | "private" | "batch" | "edit" | "delete" | "react" | "pin" | "create" | "configure" | "role",
+  >(type: K, payload: wire.Commands[K]): Promise<wire.Stored> {
     const stored = await this.#requests.ask(type, payload);
     this.#rooms.stored(stored as wire.Stored);
     return stored as wire.Stored;

@@ -248,7 +248,8 @@ export class Conversation {
 
   #erase(user: string): void {
     for (const message of this.#messages.values()) {
-      if (message.sender === user) this.#put({ ...message, text: "", mentions: [], reactions: [], deleted: message.seq });
+      if (message.sender === user)
+        this.#put({ ...message, text: "", mentions: [], reactions: [], deleted: message.seq });
       else if (message.reactions.some(({ users }) => users.includes(user)))
         this.#put({ ...message, reactions: message.reactions.flatMap((tally) => without(tally, user)) });
     }

@@ -53,7 +53,10 @@ export class Rooms {
   constructor(port: RoomsPort) {
     this.#port = port;
     // Private conversations of an earlier life are asked for with the first welcome.
-    for (const room of port.memory.rooms().filter((room) => room.startsWith("@")).slice(-CONVERSATIONS)) {
+    for (const room of port.memory
+      .rooms()
+      .filter((room) => room.startsWith("@"))
+      .slice(-CONVERSATIONS)) {
       const { epoch, seq } = port.memory.get(room)!;
       this.#converse(room, seq, epoch);
     }
@@ -67,6 +70,14 @@ export class Rooms {
       if (!room.attached) this.#rooms.delete(name);
       throw error;
     }
+  }
+
+  /** Begins a room anew with its newest entries, without leaving it. */
+  restart(name: string): Promise<wire.Joined> {
+    const history = this.#rooms.get(name)?.history ?? 0;
+    this.#rooms.delete(name);
+    this.#port.memory.set(name, undefined);
+    return this.join(name, history);
   }
 
   leave(room: string): Promise<{ room: string }> {
@@ -112,7 +123,10 @@ export class Rooms {
   take(frame: wire.Frame): void {
     if (wire.isEntry(frame)) {
       const { room, seq } = frame.payload;
-      const track = room.startsWith("@") ? this.#converse(room, seq - 1n) : this.#track(room);
+      const inside = this.#rooms.get(room);
+      // What was on its way when the room was begun anew is not continued.
+      if (inside && !inside.attached) return;
+      const track = inside?.track ?? (room.startsWith("@") ? this.#converse(room, seq - 1n) : undefined);
       track?.take({ type: frame.type, payload: frame.payload } as wire.Entry);
     } else if (wire.isNotice(frame)) this.#port.emit(frame.type, frame.payload);
     else if (frame.type === "joined") this.#joined(frame.payload);
@@ -190,6 +204,8 @@ export class Rooms {
     room.attached = true;
     this.#port.emit("joined", joined);
     if (joined.behind) this.#port.emit("behind", { room: joined.room, behind: joined.behind });
+    // A listener may have begun the room anew.
+    if (this.#rooms.get(joined.room) !== room) return;
     room.track.joined(joined);
     this.#port.memory.set(joined.room, room.track.position);
     this.#port.requests.flush();

@@ -153,8 +153,7 @@ export type Notice = Named<Notices>;
 
 /** One frame of the server. */
 export type Frame =
-  | ((Entry | Notice | Named<Others>) & { id?: number })
-  | ({ type: "error"; id?: number | null } & told.Refusal);
+  ((Entry | Notice | Named<Others>) & { id?: number }) | ({ type: "error"; id?: number | null } & told.Refusal);
 
 const ENTRIES: ReadonlySet<string> = new Set<keyof Entries>([
   "message",

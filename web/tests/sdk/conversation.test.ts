@@ -62,27 +62,29 @@ class Log {
       if (entry.type === "message") return { ...entry, payload: { ...strip(view.message(entry.payload.seq)!) } };
       if (entry.type !== "edited") return entry;
       const { text: _, ...rest } = entry.payload;
-      return view.message(rest.target)?.edited === rest.seq && !view.message(rest.target)?.deleted ? entry : { ...entry, payload: rest };
+      return view.message(rest.target)?.edited === rest.seq && !view.message(rest.target)?.deleted
+        ? entry
+        : { ...entry, payload: rest };
     });
   }
 }
 
-const strip = (message: object) => JSON.parse(JSON.stringify(message, bigints), (key, value) => (BIG.has(key) ? BigInt(value) : value));
+const strip = (message: object) =>
+  JSON.parse(JSON.stringify(message, bigints), (key, value) => (BIG.has(key) ? BigInt(value) : value));
 const bigints = (_: string, value: unknown) => (typeof value === "bigint" ? String(value) : value);
 const BIG = new Set(["seq", "edited", "deleted"]);
 
 const shown = (view: Conversation) =>
-  JSON.stringify(
-    { messages: view.messages().map(plain), pins: view.pins, topic: view.topic },
-    bigints,
-  );
+  JSON.stringify({ messages: view.messages().map(plain), pins: view.pins, topic: view.topic }, bigints);
 /** Users of a reaction are a set. */
 const plain = (message: ReturnType<Conversation["messages"]>[number]) => ({
   seq: message.seq,
   text: message.text,
   edited: message.edited,
   deleted: message.deleted,
-  reactions: message.reactions.map((tally) => ({ ...tally, users: [...tally.users].sort() })).sort((a, b) => (a.emoji < b.emoji ? -1 : 1)),
+  reactions: message.reactions
+    .map((tally) => ({ ...tally, users: [...tally.users].sort() }))
+    .sort((a, b) => (a.emoji < b.emoji ? -1 : 1)),
 });
 
 test("pages, replays and live entries in any overlap give what one sees who was always there", () => {
@@ -146,7 +148,10 @@ test("threads, roles, settings and receipts", () => {
     view.thread(1n).map(({ seq }) => seq),
     [1n, 3n],
   );
-  view.apply({ type: "info", payload: { room: "general", title: "Hall", roles: [{ user: "Ann", role: "owner" }], pins: [2n] } });
+  view.apply({
+    type: "info",
+    payload: { room: "general", title: "Hall", roles: [{ user: "Ann", role: "owner" }], pins: [2n] },
+  });
   view.take({ events: [{ type: "room_changed", payload: { ...header(0n), title: "older" } }] });
   view.apply({ type: "role_changed", payload: { ...header(4n), user: "Bob", role: "moderator" } });
   view.apply({ type: "role_changed", payload: { ...header(5n), user: "Ann" } });
@@ -154,7 +159,10 @@ test("threads, roles, settings and receipts", () => {
   view.apply({ type: "joined", payload: { room: "general", receipts: [{ user: "Bob", read: 1n, delivered: 3n }] } });
   view.apply({ type: "read", payload: { room: "general", user: "Cleo", seq: 3n, count: 1, of: 3 } });
   view.apply({ type: "read", payload: { room: "general", user: "Cleo", seq: 2n, count: 1, of: 3 } });
-  assert.deepEqual([view.readers(1n), view.readers(2n), view.receipt("Cleo")?.delivered], [["Bob", "Cleo"], ["Cleo"], 3n]);
+  assert.deepEqual(
+    [view.readers(1n), view.readers(2n), view.receipt("Cleo")?.delivered],
+    [["Bob", "Cleo"], ["Cleo"], 3n],
+  );
   view.apply({ type: "read", payload: { room: "other", user: "Dora", seq: 9n, count: 1, of: 1 } });
   assert.deepEqual(view.readers(1n), ["Bob", "Cleo"]);
 });

@@ -46,7 +46,11 @@ test("a client that starts anew goes on where the last one was", async () => {
   other.parlour.connect();
   await other.welcome({ user: "Bob" });
   void other.parlour.join("general");
-  assert.deepEqual(other.socket.heard()[0]!.payload, { room: "general", history: 50 }, "nobody goes on for somebody else");
+  assert.deepEqual(
+    other.socket.heard()[0]!.payload,
+    { room: "general", history: 50 },
+    "nobody goes on for somebody else",
+  );
 });
 
 test("a room that was left is not gone on with, and a broken memory is none", async () => {
@@ -141,7 +145,10 @@ test("answers come as they are", async () => {
     info: [play.parlour.info("general"), { room: "general", topic: "tea", roles: [], pins: [3] }],
     found: [play.parlour.search({ query: "tea" }), { hits: [], next: "on" }],
     status: [play.parlour.status("general", "x"), { room: "general", cid: "x" }],
-    receipts: [play.parlour.receipts("general", 3n), { room: "general", seq: 3, read: 1, delivered: 1, of: 2, receipts: [] }],
+    receipts: [
+      play.parlour.receipts("general", 3n),
+      { room: "general", seq: 3, read: 1, delivered: 1, of: 2, receipts: [] },
+    ],
   } as const;
   const asked = play.socket.heard();
   Object.entries(answers).forEach(([type, [, payload]], index) => play.socket.say(type, payload, asked[index]!.id));

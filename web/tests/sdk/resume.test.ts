@@ -102,6 +102,27 @@ test("a room that forgets what is left while it is paged begins anew", async () 
   );
 });
 
+test("who missed too much begins anew, and nothing old is told then", async () => {
+  const play = new Play();
+  play.parlour.on("joined", ({ room, behind }) => behind && void play.parlour.restart(room));
+  await play.enter(5);
+  await play.comeBack();
+  play.socket.say("joined", joined({ head: 9_000, replayed: 2, behind: 8_993 }));
+  const [join, ...rest] = play.socket.heard();
+  assert.deepEqual([join!.type, join!.payload, rest], ["join", { room: "general", history: 0 }, []]);
+  play.socket.messages(6, 7);
+  await play.advance(10);
+  assert.deepEqual(play.socket.heard(), []);
+  play.socket.say("joined", joined({ head: 9_000 }), join!.id);
+  play.socket.messages(9_001);
+  await play.advance(10_000);
+  assert.deepEqual(
+    play.told().filter((line) => line.startsWith("general")),
+    ["general 9001 m9001"],
+  );
+  assert.deepEqual(play.socket.heard(), []);
+});
+
 test("entries of every kind count, and are told by their names", async () => {
   const play = new Play();
   await play.enter(1);

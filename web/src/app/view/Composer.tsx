@@ -28,8 +28,10 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
     if (meant.kind === "edit") write(conversation.view.message(meant.target)?.text ?? "");
   }, [intent.value]);
   useLayoutEffect(() => {
-    const { style, scrollHeight } = ((field.current!.style.height = "auto"), field.current!);
-    style.height = `${scrollHeight}px`;
+    const element = field.current;
+    if (!element) return;
+    element.style.height = "auto";
+    element.style.height = `${element.scrollHeight}px`;
   });
   const write = (written: string) => {
     text.value = conversation.written = written;
@@ -70,7 +72,9 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
       event.preventDefault();
       send();
     } else if (event.key === "ArrowUp" && text.value === "") {
-      const last = conversation.view.messages().findLast(({ sender, deleted }) => sender === chat.user.value && !deleted);
+      const last = conversation.view
+        .messages()
+        .findLast(({ sender, deleted }) => sender === chat.user.value && !deleted);
       if (!last) return;
       event.preventDefault();
       intent.value = { kind: "edit", target: last.seq };

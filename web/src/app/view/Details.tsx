@@ -29,13 +29,18 @@ export function Details({ chat, conversation, onClose }: Props) {
   useEffect(() => view.pins.forEach((seq) => chat.actions.lookUp(conversation, seq)), [view.pins.length]);
   return (
     <Dialog title={peer ?? `#${conversation.room}`} onClose={onClose}>
-      {peer === undefined && (own === "owner" ? <SettingsForm chat={chat} conversation={conversation} /> : <About conversation={conversation} />)}
+      {peer === undefined &&
+        (own === "owner" ? (
+          <SettingsForm chat={chat} conversation={conversation} />
+        ) : (
+          <About conversation={conversation} />
+        ))}
       <h3>Pinned messages</h3>
       {view.pins.length === 0 && <p class="quiet">Nothing is pinned.</p>}
       <ul class="pins">
         {view.pins.map((seq) => (
           <li key={String(seq)}>
-            <Quote chat={chat} conversation={conversation} seq={seq} onJump={jump} />
+            <Quote chat={chat} conversation={conversation} seq={seq} quoted={view.message(seq)} onJump={jump} />
           </li>
         ))}
       </ul>
@@ -44,7 +49,8 @@ export function Details({ chat, conversation, onClose }: Props) {
   );
 }
 
-function About({ conversation: { view } }: { conversation: Conversation }) {
+function About({ conversation: { view, version } }: { conversation: Conversation }) {
+  void version.value;
   return (
     <>
       {view.title && <p class="about-title">{view.title}</p>}
@@ -109,7 +115,8 @@ function settingsOf(form: HTMLFormElement): Required<Settings> {
 }
 
 function Roles({ chat, conversation, own }: { chat: Chat; conversation: Conversation; own: Role | undefined }) {
-  const { view } = conversation;
+  const { view, version } = conversation;
+  void version.value;
   const isOwner = own === "owner";
   const mayAdd = isOwner || own === "moderator";
   const holders = [...view.roles].sort(([, a], [, b]) => ROLES.indexOf(a) - ROLES.indexOf(b));
@@ -152,7 +159,14 @@ function Roles({ chat, conversation, own }: { chat: Chat; conversation: Conversa
       </ul>
       {mayAdd && (
         <form class="add-role" onSubmit={add}>
-          <input name="user" required maxLength={64} aria-label="Name of a new member" placeholder="Name" autocomplete="off" />
+          <input
+            name="user"
+            required
+            maxLength={64}
+            aria-label="Name of a new member"
+            placeholder="Name"
+            autocomplete="off"
+          />
           <button class="primary">Add member</button>
         </form>
       )}

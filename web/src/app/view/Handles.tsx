@@ -16,6 +16,7 @@ interface Props {
 /** What one can do with a message. */
 export function Handles({ chat, conversation, line, isPinned }: Props) {
   const asking = useSignal<"nothing" | "reaction" | "deletion">("nothing");
+  void conversation.version.value;
   const { actions } = chat;
   const isOwn = line.sender === chat.user.value;
   const role = conversation.view.roles.get(chat.user.value);
@@ -29,7 +30,11 @@ export function Handles({ chat, conversation, line, isPinned }: Props) {
     return (
       <div class="handles" role="toolbar" aria-label="Reactions">
         {OFFERED.map((emoji) => (
-          <button class="plain small emoji" aria-label={`React with ${emoji}`} onClick={done(() => actions.react(conversation, line, emoji))}>
+          <button
+            class="plain small emoji"
+            aria-label={`React with ${emoji}`}
+            onClick={done(() => actions.react(conversation, line, emoji))}
+          >
             {emoji}
           </button>
         ))}

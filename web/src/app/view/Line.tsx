@@ -7,10 +7,16 @@ import { Quote } from "./Quote.tsx";
 import { Reactions } from "./Reactions.tsx";
 import { Text } from "./Text.tsx";
 
+/** All that a line shows stands here: lines whose properties are the same are not drawn again. */
 interface Props {
   chat: Chat;
   conversation: Conversation;
   line: Spoken;
+  /** The message that it answers, if it does and that one is known. */
+  quoted: Spoken | undefined;
+  /** How many messages are in the thread that begins with it. */
+  answers: number;
+  isPinned: boolean;
   isFirst: boolean;
   /** Whether what can be done with the message is shown. */
   isActive: boolean;
@@ -18,11 +24,11 @@ interface Props {
   onJump: (seq: bigint) => void;
 }
 
-export function Line({ chat, conversation, line, isFirst, isActive, onActivate, onJump }: Props) {
+export function Line(props: Props) {
+  const { chat, conversation, line, quoted, answers, isPinned, isFirst, isActive, onActivate, onJump } = props;
   const { sender, ts, seq, mentions } = line;
   const self = chat.user.value;
   const isGone = line.deleted !== undefined || line.text === "";
-  const isPinned = conversation.view.pins.includes(seq);
   const time = (
     <time dateTime={new Date(ts).toISOString()} title={fullTime(ts)}>
       {clockTime(ts)}
@@ -41,7 +47,7 @@ export function Line({ chat, conversation, line, isFirst, isActive, onActivate, 
       <div class="gutter">{isFirst ? <Avatar user={sender} /> : time}</div>
       <div class="said">
         {line.reply_to !== undefined && (
-          <Quote chat={chat} conversation={conversation} seq={line.reply_to} onJump={onJump} />
+          <Quote chat={chat} conversation={conversation} seq={line.reply_to} quoted={quoted} onJump={onJump} />
         )}
         {isFirst ? (
           <div class="byline">
@@ -52,24 +58,23 @@ export function Line({ chat, conversation, line, isFirst, isActive, onActivate, 
         ) : (
           <span class="unseen">{sender}: </span>
         )}
-        {isGone ? <p class="gone quiet">This message was deleted.</p> : <Text text={line.text} mentions={mentions} self={self} />}
+        {isGone ? (
+          <p class="gone quiet">This message was deleted.</p>
+        ) : (
+          <Text text={line.text} mentions={mentions} self={self} />
+        )}
         {line.edited !== undefined && !isGone && <span class="edited quiet">edited</span>}
         <Reactions chat={chat} conversation={conversation} line={line} />
-        <ThreadLink chat={chat} conversation={conversation} root={seq} />
+        {answers > 0 && (
+          <button class="link thread-link" onClick={() => void chat.actions.openThread(conversation, seq)}>
+            {answers === 1 ? "1 reply" : `${answers} replies`}
+          </button>
+        )}
       </div>
-      {isActive && !isGone && <Handles key={String(seq)} chat={chat} conversation={conversation} line={line} isPinned={isPinned} />}
+      {isActive && !isGone && (
+        <Handles key={String(seq)} chat={chat} conversation={conversation} line={line} isPinned={isPinned} />
+      )}
     </article>
-  );
-}
-
-function ThreadLink({ chat, conversation, root }: { chat: Chat; conversation: Conversation; root: bigint }) {
-  if (conversation.thread.value !== undefined) return null;
-  const answers = conversation.view.messages().filter(({ thread, deleted }) => thread === root && !deleted).length;
-  if (answers === 0) return null;
-  return (
-    <button class="link thread-link" onClick={() => void chat.actions.openThread(conversation, root)}>
-      {answers === 1 ? "1 reply" : `${answers} replies`}
-    </button>
   );
 }
 

@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
 import type { Chat } from "../chat.ts";
-import type { Conversation } from "../conversation.ts";
+import type { Conversation, Line } from "../conversation.ts";
 import { Name } from "./people.tsx";
 
 /** Most characters of a quoted message. */
@@ -10,12 +10,13 @@ interface Props {
   chat: Chat;
   conversation: Conversation;
   seq: bigint;
+  /** The message, if it is known. */
+  quoted: Line | undefined;
   onJump: (seq: bigint) => void;
 }
 
 /** The message that another one is about; a click goes there. */
-export function Quote({ chat, conversation, seq, onJump }: Props) {
-  const quoted = conversation.view.message(seq);
+export function Quote({ chat, conversation, seq, quoted, onJump }: Props) {
   useEffect(() => chat.actions.lookUp(conversation, seq), [seq]);
   return (
     <button class="quote" onClick={() => onJump(seq)}>

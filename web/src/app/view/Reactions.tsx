@@ -27,6 +27,7 @@ export function Reactions({ chat, conversation, line }: { chat: Chat; conversati
 
 /** How many have read the user's last message, and who. */
 export function ReadBy({ chat, conversation }: { chat: Chat; conversation: Conversation }) {
+  void conversation.version.value;
   const self = chat.user.value;
   const last = conversation.view.messages().at(-1);
   if (!last || last.sender !== self || last.deleted !== undefined) return null;

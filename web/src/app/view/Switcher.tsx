@@ -116,7 +116,8 @@ function find(chat: Chat, wanted: string, onCreate: (room: string) => void): Cho
   const listed = choices.sort((a, b) => rank(b, text) - rank(a, text)).slice(0, LISTED);
   if (text && !isKnown && text !== self)
     listed.push(isPerson ? personChoice(chat, text, "write in private") : roomChoice(chat, text, "open this room"));
-  if (!isPerson) listed.push({ key: "create", sign: "+", name: text, note: "create a room", choose: () => onCreate(text) });
+  if (!isPerson)
+    listed.push({ key: "create", sign: "+", name: text, note: "create a room", choose: () => onCreate(text) });
   return listed;
 }
 

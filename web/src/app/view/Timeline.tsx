@@ -1,5 +1,5 @@
 import { useComputed, useSignal } from "@preact/signals";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useCallback, useLayoutEffect, useRef } from "preact/hooks";
 import type { Chat } from "../chat.ts";
 import type { Conversation, Line as Spoken } from "../conversation.ts";
 import { dayName, now } from "../time.ts";
@@ -25,15 +25,17 @@ export function Timeline({ chat, conversation }: Props) {
   const active = useSignal<bigint | undefined>(undefined);
   const frame = useRef<HTMLDivElement>(null);
   const isBehind = useSignal(false);
-  const view = useRef({ isAtEnd: true, height: 0, oldest: conversation.oldest });
+  const view = useRef({ isAtEnd: true, height: 0, oldest: conversation.oldest, thread: thread.value });
 
   useLayoutEffect(() => {
     const element = frame.current!;
-    const { isAtEnd, height, oldest } = view.current;
+    const { height, oldest } = view.current;
+    // Another thread, or none, begins at its end.
+    const isAtEnd = view.current.isAtEnd || view.current.thread !== thread.value;
     const isPrepended = oldest !== undefined && conversation.oldest !== undefined && conversation.oldest < oldest;
     if (isPrepended && !isAtEnd) element.scrollTop += element.scrollHeight - height;
     else if (isAtEnd) element.scrollTop = element.scrollHeight;
-    view.current = { isAtEnd, height: element.scrollHeight, oldest: conversation.oldest };
+    view.current = { isAtEnd, height: element.scrollHeight, oldest: conversation.oldest, thread: thread.value };
   });
   useLayoutEffect(() => {
     const element = frame.current!;
@@ -51,7 +53,10 @@ export function Timeline({ chat, conversation }: Props) {
     if (scrollTop < FETCH_NEAR && isBehind.value && older.value === "some" && thread.value === undefined)
       void chat.loadOlder(conversation);
   };
-  const jump = (seq: bigint) => void chat.jump(conversation, seq);
+  const jump = useCallback((seq: bigint) => void chat.jump(conversation, seq), []);
+  const activate = useCallback(({ seq }: Spoken) => void (active.value = seq), []);
+  const pins = new Set(conversation.view.pins);
+  const answers = thread.value === undefined ? countAnswers(conversation) : new Map<bigint, number>();
   useLayoutEffect(() => {
     const seq = chat.target.value;
     const line = seq !== undefined && frame.current!.querySelector<HTMLElement>(`[data-seq="${seq}"]`);
@@ -101,9 +106,12 @@ export function Timeline({ chat, conversation }: Props) {
                     chat={chat}
                     conversation={conversation}
                     line={row.line}
+                    quoted={row.line.reply_to === undefined ? undefined : conversation.view.message(row.line.reply_to)}
+                    answers={answers.get(row.line.seq) ?? 0}
+                    isPinned={pins.has(row.line.seq)}
                     isFirst={row.isFirst}
                     isActive={active.value === row.line.seq}
-                    onActivate={({ seq }: Spoken) => (active.value = seq)}
+                    onActivate={activate}
                     onJump={jump}
                   />
                 );
@@ -128,6 +136,14 @@ export function Timeline({ chat, conversation }: Props) {
       )}
     </div>
   );
+}
+
+/** Counts the messages of each thread behind its first one. */
+function countAnswers({ view }: Conversation): Map<bigint, number> {
+  const counts = new Map<bigint, number>();
+  for (const { thread, deleted } of view.messages())
+    if (thread !== undefined && deleted === undefined) counts.set(thread, (counts.get(thread) ?? 0) + 1);
+  return counts;
 }
 
 /** The arrows go from message to message, whose actions follow with Tab. */
@@ -183,6 +199,7 @@ function Behind({ conversation }: { conversation: Conversation }) {
 
 /** What stands above the oldest line. */
 function Beginning({ chat, conversation }: Props) {
+  void conversation.version.value;
   const { older, peer, view } = conversation;
   if (older.value === "some")
     return (
