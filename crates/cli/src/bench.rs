@@ -44,6 +44,9 @@ enum Scenario {
     /// The baseline of `fanout`: writes one frame to every connected socket at a fixed rate.
     #[command(hide = true)]
     Bare(bare::BareArgs),
+    /// The baseline of `publish`: the same transactions without a server.
+    #[command(hide = true)]
+    Limit(limit::LimitArgs),
 }
 
 /// Runs a benchmark and prints its report.
@@ -61,6 +64,7 @@ pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
         Scenario::Storm(args) => runtime.block_on(storm::run(args))?,
         Scenario::Slow(args) => runtime.block_on(slow::run(args))?,
         Scenario::Bare(args) => return bare::run(&args),
+        Scenario::Limit(args) => return runtime.block_on(limit::run(args)),
     };
     println!("{machine}\n{report}");
     Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use hdrhistogram::Histogram;
 
-use super::limit;
+use super::limit::{self, Place};
 use super::load::{Load, Pace, Served};
 use super::process::pin_generator;
 use super::{Rounds, program};
@@ -98,12 +98,9 @@ async fn measure(
     // Joins and documents are not among the messages.
     let batch = (after.messages - before.messages) / commits.max(1.0);
 
-    let store = match &args.database {
-        None => limit::sqlite(&directory.join("limit"))?,
-        Some(url) => limit::postgres(url)?,
-    };
-    let limit = limit::appends_per_second(&*store, load.rooms, batch, span).await?;
-    drop(store);
+    let limit_directory = directory.join("limit");
+    let place = args.database.as_deref().map_or(Place::Directory(&limit_directory), Place::Url);
+    let limit = limit::measure(program, place, load.rooms, batch, span)?;
 
     let served = Served::start(program, &directory.join("half"), args.database.as_deref())?;
     let half = load.run(&served.address, Pace::PerSecond(rate / 2.0), span).await?;

@@ -1,10 +1,12 @@
 //! A client that costs the generator almost nothing: it looks at frames where they lie, one at a
 //! time, and sends with a mask of zeros, which leaves the text as it is.
 
+use std::io::ErrorKind;
+use std::rc::Rc;
+
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// Most bytes of one read.
 const READ_BYTES: usize = 64 * 1024;
@@ -12,7 +14,7 @@ const READ_BYTES: usize = 64 * 1024;
 /// The half that listens.
 #[derive(Debug)]
 pub(super) struct Listener {
-    socket: OwnedReadHalf,
+    socket: Rc<TcpStream>,
     /// What has come and is no whole frame yet.
     buffer: Vec<u8>,
 }
@@ -20,7 +22,7 @@ pub(super) struct Listener {
 /// The half that talks.
 #[derive(Debug)]
 pub(super) struct Talker {
-    socket: OwnedWriteHalf,
+    socket: Rc<TcpStream>,
     frame: Vec<u8>,
 }
 
@@ -46,12 +48,12 @@ pub(super) async fn connect(address: &str, query: &str) -> anyhow::Result<(Liste
         bail!("no upgrade: {}", String::from_utf8_lossy(&buffer[..end]).trim());
     }
     buffer.drain(..end);
-    let (read, write) = socket.into_split();
-    Ok((Listener { socket: read, buffer }, Talker { socket: write, frame: Vec::new() }))
+    let socket = Rc::new(socket);
+    Ok((Listener { socket: Rc::clone(&socket), buffer }, Talker { socket, frame: Vec::new() }))
 }
 
 impl Listener {
-    /// Waits for data and hands over the text of every frame that is whole.
+    /// Waits for whole frames and hands over the text of each; answers pings. Cancellation safe.
     ///
     /// # Errors
     /// The end of the connection, and what `each` answers.
@@ -59,22 +61,35 @@ impl Listener {
         &mut self,
         mut each: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        while frame(&self.buffer).is_none() {
+            self.buffer.reserve(READ_BYTES);
+            self.socket.readable().await?;
+            match self.socket.try_read_buf(&mut self.buffer) {
+                Ok(0) => bail!("the connection ended"),
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error.into()),
+                _ => {}
+            }
+        }
         let mut taken = 0;
         while let Some((begin, end)) = frame(&self.buffer[taken..]) {
             let (kind, text) = (self.buffer[taken] & 0x0f, &self.buffer[taken + begin..taken + end]);
             match kind {
                 1 => each(text)?,
                 8 => bail!("closed: {}", String::from_utf8_lossy(text.get(2..).unwrap_or_default())),
-                // Pings: whoever sends something all the time need not answer.
+                9 => self.answer(text)?,
                 _ => {}
             }
             taken += end;
         }
         self.buffer.drain(..taken);
-        self.buffer.reserve(READ_BYTES);
-        if self.socket.read_buf(&mut self.buffer).await? == 0 {
-            bail!("the connection ended");
-        }
+        Ok(())
+    }
+
+    fn answer(&self, ping: &[u8]) -> anyhow::Result<()> {
+        let length = u8::try_from(ping.len())?;
+        let pong = [&[0x8a, 0x80 | length, 0, 0, 0, 0], ping].concat();
+        // A socket without room for a few bytes has more to say than this.
+        let _ = self.socket.try_write(&pong);
         Ok(())
     }
 }
@@ -94,7 +109,16 @@ impl Talker {
         }
         self.frame.extend_from_slice(&[0; 4]);
         self.frame.extend_from_slice(text.as_bytes());
-        Ok(self.socket.write_all(&self.frame).await?)
+        let mut rest = &self.frame[..];
+        while !rest.is_empty() {
+            self.socket.writable().await?;
+            match self.socket.try_write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 }
 
