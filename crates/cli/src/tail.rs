@@ -85,9 +85,16 @@ async fn follow(args: &TailArgs, client: &Client, updates: &mut Updates) -> anyh
 }
 
 fn room_of(event: &Event) -> Option<&str> {
-    match event {
-        Event::Message(message) => Some(message.room.as_str()),
-        Event::MemberJoined(notice) | Event::MemberLeft(notice) => Some(notice.room.as_str()),
-        _ => None,
-    }
+    let room = match event {
+        Event::Message(message) => &message.room,
+        Event::MemberJoined(notice) | Event::MemberLeft(notice) => &notice.room,
+        Event::Edited(change) => &change.room,
+        Event::Deleted(change) => &change.room,
+        Event::Reacted(change) => &change.room,
+        Event::Pinned(change) => &change.room,
+        Event::RoomChanged(change) => &change.room,
+        Event::RoleChanged(change) => &change.room,
+        _ => return None,
+    };
+    Some(room.as_str())
 }

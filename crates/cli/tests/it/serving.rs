@@ -41,12 +41,16 @@ fn one_terminal_talks_and_another_watches() {
         Running::start(&mut parlour(directory.path(), &["tail", "--room", "general", "--url", &url]));
     watcher.line("connected as tail");
     let said = directory.path().join("said");
-    std::fs::write(&said, "Hello, world!\n").expect("written");
+    let lines = "Hello, world!\n/edit 1 Hello, moon!\n/reply 1 indeed\n/react 1 👍\n/delete 1\n";
+    std::fs::write(&said, lines).expect("written");
     let arguments = ["chat", "--room", "general", "--user", "Alice", "--url", &url];
     let mut talker = parlour(directory.path(), &arguments);
     let (code, _, err) = run(talker.stdin(std::fs::File::open(said).expect("opened")));
     assert_eq!(code, 0, "{err}");
     assert!(watcher.line("Alice: ").ends_with("Alice: Hello, world!"));
+    for line in ["Hello, moon!", "indeed", "👍", "erased #1"] {
+        assert!(watcher.line(line).contains(" Alice "), "{line}");
+    }
 }
 
 #[test]
