@@ -67,12 +67,24 @@ pub struct Room {
     floor: Seq,
     last_ts: i64,
     state: RoomState,
-    ring: Ring,
-    pages: Pages,
+    past: Past,
     members: Members,
     cursors: Cursors,
     typing: Typing,
-    /// Answers of the store that are still to come; the room stays in memory for them.
+    errands: Errands,
+}
+
+/// What memory has of the log.
+#[derive(Debug, Default)]
+struct Past {
+    ring: Ring,
+    pages: Pages,
+}
+
+/// What the store is doing for a room.
+#[derive(Debug, Default)]
+struct Errands {
+    /// Answers that are still to come; the room stays in memory for them.
     awaited: u32,
     healing: Option<Healing>,
     reload: Option<Reload>,
@@ -92,15 +104,11 @@ impl Room {
             floor: Seq(0),
             last_ts: 0,
             state: RoomState::default(),
-            ring: Ring::default(),
-            pages: Pages::default(),
+            past: Past::default(),
             members: Members::default(),
             cursors: Cursors::load(&opened.cursors),
             typing: Typing::default(),
-            awaited: 0,
-            healing: None,
-            reload: None,
-            resigning: Vec::new(),
+            errands: Errands::default(),
         };
         let log = opened.log.ok().flatten();
         room.load(log.unwrap_or_else(|| Snapshot::nothing(opened.new_epoch)));
@@ -114,10 +122,10 @@ impl Room {
     fn load(&mut self, Snapshot { ends, tail, state }: Snapshot) {
         (self.epoch, self.position, self.floor) = (ends.epoch, ends.head, ends.floor);
         self.state = state;
-        self.ring = Ring::default();
+        self.past.ring = Ring::default();
         for record in tail {
             self.last_ts = record.ts;
-            self.ring.push(Arc::new(kind::of(&self.name).event(&self.name, record)));
+            self.past.ring.push(Arc::new(kind::of(&self.name).event(&self.name, record)));
         }
         self.cursors.clamp(self.position);
     }
@@ -142,7 +150,7 @@ impl Room {
             Input::More { caller } => self.more(scene, caller, out),
             Input::Status { caller, cid } => self.status(caller, cid, out),
             Input::Found { caller, cid, found } => {
-                self.awaited -= 1;
+                self.errands.awaited -= 1;
                 self.found(caller, cid, found, out);
             }
             Input::Surveyed { ends } => self.surveyed(scene, ends, out),
@@ -162,7 +170,7 @@ impl Room {
         for user in self.typing.expire(scene.now.mono_ms) {
             self.tell_typing(scene, user, false, out);
         }
-        self.pages.expire(scene.now.mono_ms);
+        self.past.pages.expire(scene.now.mono_ms);
         self.retry_heal(scene.now.mono_ms, out);
         self.retry_reload(scene.now.mono_ms, out);
     }
@@ -170,16 +178,16 @@ impl Room {
     /// Returns when [`Room::tick`] has something to do next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        let heal = self.healing.as_ref().and_then(Healing::next_deadline);
+        let heal = self.errands.healing.as_ref().and_then(Healing::next_deadline);
         let (members, typing) = (self.members.next_deadline(), self.typing.next_deadline());
-        let reload = self.reload.as_ref().and_then(Reload::next_deadline);
-        [members, typing, heal, reload, self.pages.next_deadline()].into_iter().flatten().min()
+        let reload = self.errands.reload.as_ref().and_then(Reload::next_deadline);
+        [members, typing, heal, reload, self.past.pages.next_deadline()].into_iter().flatten().min()
     }
 
     /// Whether nobody needs the room in memory any more.
     #[must_use]
     pub fn is_vacant(&self) -> bool {
-        self.members.is_empty() && self.awaited == 0
+        self.members.is_empty() && self.errands.awaited == 0
     }
 
     /// Shows the room to a user who may enter it.
@@ -208,9 +216,9 @@ impl Room {
         self.state.apply(&record.content);
         let changes_access = matches!(record.content, Content::Settings(_) | Content::Role(_));
         let event = Arc::new(kind::of(&self.name).event(&self.name, record));
-        self.ring.push(Arc::clone(&event));
+        self.past.ring.push(Arc::clone(&event));
         if !self.durable {
-            self.floor = Seq(self.position.0 - self.ring.len() as u64);
+            self.floor = Seq(self.position.0 - self.past.ring.len() as u64);
         }
         self.tell_all(event, out);
         if changes_access {

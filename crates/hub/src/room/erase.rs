@@ -18,7 +18,7 @@ impl Room {
             Content::Edit(NewText { target, text, mentions }) => {
                 self.supersede(*target, record.seq);
                 if let Some(text) = text {
-                    self.ring.amend(*target, |event| {
+                    self.past.ring.amend(*target, |event| {
                         rewrite(event, Arc::clone(text), |details| {
                             details.mentions.clone_from(mentions);
                             details.edited = Some(record.seq);
@@ -28,7 +28,7 @@ impl Room {
             }
             Content::Delete(deletion) => {
                 self.supersede(deletion.target, record.seq);
-                self.ring.amend(deletion.target, |event| {
+                self.past.ring.amend(deletion.target, |event| {
                     rewrite(event, "".into(), |details| {
                         details.mentions.clear();
                         details.reactions.clear();
@@ -36,8 +36,8 @@ impl Room {
                     });
                 });
                 let target = deletion.target;
-                for seq in self.ring.find(|event| is_reaction_to(event, target)) {
-                    self.ring.amend(seq, |event| {
+                for seq in self.past.ring.find(|event| is_reaction_to(event, target)) {
+                    self.past.ring.amend(seq, |event| {
                         if let Event::Reacted(change) = event {
                             change.what.emoji = "".into();
                         }
@@ -55,21 +55,21 @@ impl Room {
     /// Empties the earlier edits of a message: its old texts are nowhere.
     fn supersede(&mut self, target: Seq, by: Seq) {
         let is_older = |event: &Event| matches!(event, Event::Edited(change) if change.what.target == target && change.seq < by);
-        for seq in self.ring.find(is_older) {
-            self.ring.amend(seq, |event| {
+        for seq in self.past.ring.find(is_older) {
+            self.past.ring.amend(seq, |event| {
                 if let Event::Edited(change) = event {
                     change.what.text = None;
                     change.what.mentions.clear();
                 }
             });
         }
-        self.pages.forget();
+        self.past.pages.forget();
     }
 
     /// Forgets what a user said; the store has erased it.
     pub(super) fn erased(&mut self, user: &UserId, alias: &UserId, out: &mut Vec<Effect>) {
-        self.ring = Ring::default();
-        self.pages.forget();
+        self.past.ring = Ring::default();
+        self.past.pages.forget();
         self.cursors.forget(user);
         self.members.forget_lately(user);
         if let Some(role) = self.state.roles.remove(user) {

@@ -25,7 +25,7 @@ impl Healing {
 impl Room {
     /// Asks for what is missing before `upto`, once for any number of events that came too early.
     pub(super) fn heal(&mut self, upto: Seq, out: &mut Vec<Effect>) {
-        match &mut self.healing {
+        match &mut self.errands.healing {
             Some(Healing { upto: known, retry_at_ms: None }) => *known = upto.max(*known),
             // News show that the store works again.
             waiting => {
@@ -37,7 +37,7 @@ impl Room {
     }
 
     pub(super) fn healed(&mut self, scene: Scene<'_>, records: Vec<Record>, out: &mut Vec<Effect>) {
-        let Some(Healing { upto, .. }) = self.healing.take() else {
+        let Some(Healing { upto, .. }) = self.errands.healing.take() else {
             return;
         };
         let helped = !records.is_empty();
@@ -53,13 +53,13 @@ impl Room {
             self.heal(upto, out);
         } else {
             let retry_at_ms = Some(scene.now.mono_ms + u64::from(STORE_RETRY_MS));
-            self.healing = Some(Healing { upto, retry_at_ms });
+            self.errands.healing = Some(Healing { upto, retry_at_ms });
         }
     }
 
     pub(super) fn retry_heal(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
         let is_due = |healing: &Healing| healing.retry_at_ms.is_some_and(|at| at <= now_ms);
-        if let Some(Healing { upto, .. }) = self.healing.take_if(|healing| is_due(healing)) {
+        if let Some(Healing { upto, .. }) = self.errands.healing.take_if(|healing| is_due(healing)) {
             self.heal(upto, out);
         }
     }

@@ -72,7 +72,7 @@ impl Room {
             (None, Some(after), _) => seq > after,
             (None, None, before) => before.is_none_or(|before| seq < before),
         };
-        let newest = self.ring.newest_first().filter(|event| event.seq().is_some_and(is_wanted));
+        let newest = self.past.ring.newest_first().filter(|event| event.seq().is_some_and(is_wanted));
         let limit = limit as usize;
         let mut page: Vec<_> = match query.after {
             Some(_) => newest.map(|event| Event::clone(event)).collect(),
@@ -110,7 +110,7 @@ impl Room {
         records: Result<Vec<Record>, ErrorCode>,
         out: &mut Vec<Effect>,
     ) {
-        self.awaited -= 1;
+        self.errands.awaited -= 1;
         match (ticket, records) {
             (Ticket::Block(block), records) => self.block_read(scene, block, records, out),
             (Ticket::History { caller, query }, Ok(records)) => {
@@ -135,7 +135,7 @@ impl Room {
 
     /// Asks the store for records.
     pub(super) fn read(&mut self, span: Span, limit: u32, ticket: Ticket, out: &mut Vec<Effect>) {
-        self.awaited += 1;
+        self.errands.awaited += 1;
         let request = StoreRequest::Read { span, limit, ticket };
         out.push(Effect::Store { room: self.name.clone(), request });
     }

@@ -121,9 +121,9 @@ impl Room {
                 return self.tell_part(replay, out);
             }
             let position = self.position;
-            let known: Vec<_> = match self.ring.covers(replay.after, position) {
-                true => self.ring.after(replay.after, position).cloned().collect(),
-                false => self.pages.after(replay.after, scene.now.mono_ms).to_vec(),
+            let known: Vec<_> = match self.past.ring.covers(replay.after, position) {
+                true => self.past.ring.after(replay.after, position).cloned().collect(),
+                false => self.past.pages.after(replay.after, scene.now.mono_ms).to_vec(),
             };
             if known.is_empty() {
                 return self.read_block(replay, out);
@@ -143,7 +143,7 @@ impl Room {
     }
 
     fn read_block(&mut self, replay: Replay, out: &mut Vec<Effect>) {
-        if let Some((block, after)) = self.pages.wait(replay) {
+        if let Some((block, after)) = self.past.pages.wait(replay) {
             self.read(Span::After(after), BLOCK as u32, Ticket::Block(block), out);
         }
     }
@@ -155,13 +155,13 @@ impl Room {
         records: Result<Vec<Record>, ErrorCode>,
         out: &mut Vec<Effect>,
     ) {
-        if let Some(replays) = self.pages.take_void(block) {
+        if let Some(replays) = self.past.pages.take_void(block) {
             return replays.into_iter().for_each(|replay| self.read_block(replay, out));
         }
         let records = match records {
             Ok(records) => records,
             Err(code) => {
-                return self.pages.failed(block).into_iter().for_each(|replay| {
+                return self.past.pages.failed(block).into_iter().for_each(|replay| {
                     self.turn_back(scene, replay, code, out);
                 });
             }
@@ -170,7 +170,7 @@ impl Room {
         let newest = records.last().map_or(Seq(u64::MAX), |record| record.seq);
         let events =
             records.into_iter().map(|record| Arc::new(kind::of(&self.name).event(&self.name, record)));
-        let waiting = self.pages.arrived(block, events.collect(), scene.now.mono_ms);
+        let waiting = self.past.pages.arrived(block, events.collect(), scene.now.mono_ms);
         for replay in waiting {
             let next = replay.after.next();
             if newest < next {
@@ -183,7 +183,7 @@ impl Room {
                 }
             }
         }
-        self.pages.expire(scene.now.mono_ms);
+        self.past.pages.expire(scene.now.mono_ms);
     }
 
     /// Answers those who have left while the store was reading, or asked for something else since.

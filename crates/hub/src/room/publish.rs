@@ -26,7 +26,7 @@ impl Room {
             if let Content::Role(change) = &entry.content
                 && self.resigns(change)
             {
-                self.resigning.push(change.user.clone());
+                self.errands.resigning.push(change.user.clone());
             }
         }
         self.members.touch(&caller.user, scene.now.wall_ms);
@@ -48,7 +48,7 @@ impl Room {
         let (room, sender, ts) = (self.name.clone(), caller.user.clone(), scene.now.wall_ms);
         let draft = Draft { room, new_epoch: self.epoch, sender, ts, guard, entries };
         if self.durable {
-            self.awaited += 1;
+            self.errands.awaited += 1;
             let request = StoreRequest::Append { caller, draft };
             out.push(Effect::Store { room: self.name.clone(), request });
         } else {
@@ -91,7 +91,7 @@ impl Room {
             }
         };
         let found = entry.cid.as_ref().and_then(|_| {
-            self.ring.newest_first().find_map(|event| match &**event {
+            self.past.ring.newest_first().find_map(|event| match &**event {
                 Event::Message(m) if m.cid == entry.cid && m.sender == draft.sender => Some(m),
                 _ => None,
             })
@@ -111,10 +111,10 @@ impl Room {
         outcome: Result<Stored, Refusal>,
         out: &mut Vec<Effect>,
     ) {
-        self.awaited -= 1;
+        self.errands.awaited -= 1;
         for entry in &draft.entries {
             if let Content::Role(change) = &entry.content {
-                self.resigning.retain(|user| *user != change.user);
+                self.errands.resigning.retain(|user| *user != change.user);
             }
         }
         self.acknowledge(scene, caller, draft, outcome, out);
@@ -140,7 +140,7 @@ impl Room {
         if stored.epoch != self.epoch {
             self.reload(scene, Unrecovered::Epoch, stored.epoch, out);
         }
-        if let Some(reload) = &mut self.reload {
+        if let Some(reload) = &mut self.errands.reload {
             reload.note(stored.epoch, newest);
         } else if !stored.dup {
             self.deliver_draft(scene, draft, &stored, out);
@@ -170,7 +170,7 @@ impl Room {
         if !self.durable {
             return self.found(caller, cid, Ok(None), out);
         }
-        self.awaited += 1;
+        self.errands.awaited += 1;
         let request = StoreRequest::Find { caller, cid };
         out.push(Effect::Store { room: self.name.clone(), request });
     }

@@ -27,7 +27,7 @@ impl Room {
     /// Whether a user may read in the room now.
     pub(super) fn may_read_log(&self, user: &UserId) -> Result<(), Refusal> {
         self.may_read(user)?;
-        match self.reload {
+        match self.errands.reload {
             Some(_) => Err(store_refusal(ErrorCode::Unavailable)),
             None => Ok(()),
         }
@@ -67,7 +67,7 @@ impl Room {
 
     fn permit_role(&self, user: &UserId, role: Option<Role>, change: &RoleChange) -> Result<(), Refusal> {
         let had = self.state.roles.get(&change.user).copied();
-        let stays = |user: &UserId| *user != change.user && !self.resigning.contains(user);
+        let stays = |user: &UserId| *user != change.user && !self.errands.resigning.contains(user);
         let mut owners = self.state.roles.iter().filter(|(_, role)| **role == Role::Owner);
         if self.resigns(change) && !owners.any(|(user, _)| stays(user)) {
             return Err(forbidden("a room keeps its last owner: make somebody else an owner first"));

@@ -42,7 +42,7 @@ impl Room {
         if ends.epoch != self.epoch {
             return self.reload(scene, Unrecovered::Epoch, ends.epoch, out);
         }
-        if self.reload.is_some() {
+        if self.errands.reload.is_some() {
             return;
         }
         if ends.floor > self.position {
@@ -54,8 +54,8 @@ impl Room {
         }
         if ends.floor > self.floor {
             self.floor = ends.floor;
-            self.ring.forget(self.floor);
-            self.pages.forget();
+            self.past.ring.forget(self.floor);
+            self.past.pages.forget();
         }
     }
 
@@ -67,40 +67,40 @@ impl Room {
         epoch: Epoch,
         out: &mut Vec<Effect>,
     ) {
-        if let Some(reload) = &mut self.reload {
+        if let Some(reload) = &mut self.errands.reload {
             if reload.epoch != epoch {
                 (reload.epoch, reload.is_late, reload.upto) = (epoch, true, Seq(0));
             }
             return;
         }
-        self.reload = Some(Reload { reason, epoch, is_late: false, upto: Seq(0), retry_at_ms: None });
-        self.healing = None;
-        for replay in self.pages.interrupt() {
+        self.errands.reload = Some(Reload { reason, epoch, is_late: false, upto: Seq(0), retry_at_ms: None });
+        self.errands.healing = None;
+        for replay in self.past.pages.interrupt() {
             self.turn_back(scene, replay, ErrorCode::Unavailable, out);
         }
         self.open_again(out);
     }
 
     fn open_again(&mut self, out: &mut Vec<Effect>) {
-        self.awaited += 1;
+        self.errands.awaited += 1;
         let request = StoreRequest::Open { durable: self.durable, tail: RING_EVENTS as u32 };
         out.push(Effect::Store { room: self.name.clone(), request });
     }
 
     /// Takes over the log as it is now, and tells everybody to fetch the room anew.
     pub(super) fn reopened(&mut self, scene: Scene<'_>, opened: Opened, out: &mut Vec<Effect>) {
-        let Some(mut reload) = self.reload.take() else {
+        let Some(mut reload) = self.errands.reload.take() else {
             return;
         };
-        self.awaited -= 1;
+        self.errands.awaited -= 1;
         let Ok(log) = opened.log else {
             reload.retry_at_ms = Some(scene.now.mono_ms + u64::from(STORE_RETRY_MS));
-            self.reload = Some(reload);
+            self.errands.reload = Some(reload);
             return;
         };
         let snapshot = log.unwrap_or_else(|| Snapshot::nothing(opened.new_epoch));
         if std::mem::take(&mut reload.is_late) && snapshot.ends.epoch != reload.epoch {
-            self.reload = Some(reload);
+            self.errands.reload = Some(reload);
             return self.open_again(out);
         }
         let mut reason = reload.reason;
@@ -118,7 +118,7 @@ impl Room {
     }
 
     pub(super) fn retry_reload(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
-        if let Some(reload) = &mut self.reload
+        if let Some(reload) = &mut self.errands.reload
             && reload.retry_at_ms.take_if(|at| *at <= now_ms).is_some()
         {
             self.open_again(out);
