@@ -98,8 +98,9 @@ async fn check(options: &Options) -> anyhow::Result<Verdict> {
 }
 
 fn print(verdict: &Verdict) {
-    let Verdict { acked, entries, seen, lost, resumes, rewound, violations } = verdict;
+    let Verdict { acked, entries, seen, refused, pause_ms, lost, resumes, rewound, violations } = verdict;
     println!("{acked} acknowledged, {entries} stored, {seen} seen by workers");
+    println!("{refused} times asked to try again, {pause_ms} ms without any acknowledgement at most");
     println!("{lost} connections lost, {resumes} exact resumes, {rewound} gone with a backup");
     for violation in violations.iter().take(SHOWN) {
         println!("{}: {violation}", violation.kind());
@@ -111,7 +112,7 @@ fn print(verdict: &Verdict) {
 }
 
 fn as_json(verdict: &Verdict) -> serde_json::Value {
-    let Verdict { acked, entries, seen, lost, resumes, rewound, violations } = verdict;
+    let Verdict { acked, entries, seen, refused, pause_ms, lost, resumes, rewound, violations } = verdict;
     let shown = violations
         .iter()
         .take(SHOWN)
@@ -120,6 +121,8 @@ fn as_json(verdict: &Verdict) -> serde_json::Value {
         "acked": acked,
         "entries": entries,
         "seen": seen,
+        "refused": refused,
+        "pause_ms": pause_ms,
         "lost": lost,
         "resumes": resumes,
         "rewound": rewound,

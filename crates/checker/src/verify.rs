@@ -29,6 +29,10 @@ pub struct Verdict {
     pub entries: u64,
     /// Entries that workers were sent.
     pub seen: u64,
+    /// Answers that asked to try again: each is a moment in which the server could not.
+    pub refused: u64,
+    /// The longest time without any acknowledgement between the first and the last, in milliseconds.
+    pub pause_ms: u64,
     /// Connections that were lost.
     pub lost: u64,
     /// Joins that went on exactly where the worker was.
@@ -144,17 +148,29 @@ impl<'a> Case<'a> {
     fn count(&self) -> Verdict {
         let records = || self.logs.iter().flat_map(|log| &log.records);
         let number = |wanted: fn(&Record) -> bool| records().filter(|record| wanted(record)).count() as u64;
+        let refused = |record: &Record| {
+            matches!(record, Record::Answered { answer: Answer::Refused { retryable: true, .. }, .. })
+        };
         let resumed =
             |record: &Record| matches!(record, Record::Joined(j) if j.since.is_some() && j.recovered);
         Verdict {
             acked: self.sayings.values().filter(|saying| saying.acked.is_some()).count() as u64,
             entries: self.histories.values().map(|history| history.entries.len() as u64).sum(),
             seen: number(|record| matches!(record, Record::Seen(_))),
+            refused: number(refused),
+            pause_ms: self.longest_pause_us() / 1_000,
             lost: number(|record| matches!(record, Record::Lost { .. })),
             resumes: number(resumed),
             rewound: self.sayings.keys().filter(|key| self.is_rewound(key)).count() as u64,
             violations: Vec::new(),
         }
+    }
+
+    fn longest_pause_us(&self) -> u64 {
+        let acks = self.sayings.values().filter_map(|saying| saying.acked);
+        let mut times: Vec<_> = acks.map(|ack| ack.at_us).collect();
+        times.sort_unstable();
+        times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
     }
 
     /// Whether a saying was acknowledged in an epoch that is gone, and is gone with it.

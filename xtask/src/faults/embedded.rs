@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::process::{Checker, Folder, Outcome, Server};
 use super::{Fault, Job};
@@ -96,5 +96,9 @@ fn fill(job: &mut Job) -> Result<Outcome> {
         fs::remove_file(&ballast).context("the ballast")?;
         job.dice.wait(1_000, 2_000);
     }
-    checker.finish()
+    let outcome = checker.finish()?;
+    if outcome.refused == 0 {
+        bail!("the disk was never full for the server, so nothing was shown");
+    }
+    Ok(outcome)
 }

@@ -19,7 +19,11 @@ const START: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outcome {
     pub(super) acked: u64,
+    /// How often the server asked to try again.
+    pub(super) refused: u64,
     pub(super) resumes: u64,
+    /// The longest time without any acknowledgement.
+    pub(super) pause_ms: u64,
     pub(super) violations: u64,
     /// The first violations, in words.
     pub(super) first: Vec<String>,
@@ -188,7 +192,9 @@ impl Checker {
         let first = verdict["first"].as_array().into_iter().flatten().take(5);
         Ok(Outcome {
             acked: number("acked"),
+            refused: number("refused"),
             resumes: number("resumes"),
+            pause_ms: number("pause_ms"),
             violations: number("violations"),
             first: first.filter_map(|violation| violation["text"].as_str().map(str::to_owned)).collect(),
             skipped: None,
@@ -205,7 +211,12 @@ impl Drop for Checker {
 
 /// Sends a signal to one process.
 pub(super) fn signal(name: &str, process: u32) -> Result<()> {
-    shell::program("kill", &[&format!("-{name}"), &process.to_string()]).run()
+    let arguments = [format!("-{name}"), process.to_string()];
+    let output = Command::new("kill").args(arguments).output().context("cannot start kill")?;
+    match output.status.success() {
+        true => Ok(()),
+        false => bail!("{}", String::from_utf8_lossy(&output.stderr).trim()),
+    }
 }
 
 pub(super) fn free_port() -> Result<u16> {
