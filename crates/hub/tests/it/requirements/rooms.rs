@@ -114,9 +114,8 @@ fn p18_ten_thousand_who_resume_one_room_read_each_block_once() {
         _ => {}
     };
     for number in 1..=10_000 {
-        // One user with many devices: this is about blocks, and not about members.
-        let (caller, since) =
-            (world.caller(&user("bob"), conn(number)), Some(Position { epoch, seq: Seq(240) }));
+        let caller = world.caller(&user(&format!("user {}", number % 100)), conn(number));
+        let since = Some(Position { epoch, seq: Seq(240) });
         world.feed(&general, Input::Join { caller, since, history: 0, presence: ONLINE }, &mut see);
     }
     world.store.hold = Hold::Nothing;
