@@ -39,8 +39,11 @@ impl Cluster {
         let dir = tempfile::Builder::new().prefix("parlour-pg").tempdir().expect("a directory");
         let dir = owned_by_server(dir);
         let data = dir.join("data");
+        // A locale in which `a` comes before `B`: ours are compared by their bytes all the same.
+        let locale = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"];
         let made = as_server(program("initdb"))
-            .args(["--encoding=UTF8", "--no-locale", "--no-sync", "--auth=trust", "--username", ADMINISTRATOR])
+            .args(locale)
+            .args(["--encoding=UTF8", "--no-sync", "--auth=trust", "--username", ADMINISTRATOR])
             .arg("-D")
             .arg(&data)
             .output()

@@ -68,7 +68,9 @@ CREATE TABLE message (
 CREATE UNIQUE INDEX message_cid ON message (room_id, sender, cid) WHERE cid IS NOT NULL;
 CREATE INDEX message_thread ON message (room_id, thread, seq) WHERE thread IS NOT NULL;
 CREATE INDEX message_reaction ON message (room_id, target) WHERE kind = 3;
-CREATE INDEX message_words ON message USING gin (words) WHERE words IS NOT NULL;
+-- New words are gathered before they are sorted in; a larger heap would make one append wait long.
+CREATE INDEX message_words ON message USING gin (words) WITH (gin_pending_list_limit = 512)
+    WHERE words IS NOT NULL;
 
 -- Who reacts how to what now; seq is the entry that did it.
 CREATE TABLE reaction (
