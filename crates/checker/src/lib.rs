@@ -23,6 +23,7 @@
 //! Reading order: `record`, `violation`, `verify` with its folder; then `load`, `worker`, `sdk`.
 
 mod entry;
+mod keeper;
 pub mod load;
 mod outbox;
 pub mod raw;

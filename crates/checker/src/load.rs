@@ -5,24 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use crate::entry::page_of;
-use crate::raw::{Gone, Raw};
-use crate::record::{Answer, Content, History, Log, Record, Said};
+use crate::keeper::{self, Keeper};
+use crate::record::{Content, History, Log};
 use crate::sdk;
 use crate::worker::Worker;
 
 /// How long workers may take to get final answers, and then to see everything.
 const SETTLE: Duration = Duration::from_secs(45);
-/// How long the server may be away before a run gives up.
-const AWAY: Duration = Duration::from_secs(60);
-/// Who reads the histories, and owns private rooms.
-const KEEPER: &str = "keeper";
 
 /// What is done to a server.
 #[derive(Debug, Clone)]
@@ -90,7 +84,7 @@ impl std::fmt::Display for Failed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Url => f.write_str("the address must look like ws://127.0.0.1:8080/ws"),
-            Self::Away => write!(f, "the server did not answer for {} s", AWAY.as_secs()),
+            Self::Away => write!(f, "the server did not answer for {} s", keeper::AWAY.as_secs()),
             Self::Worker(error) => write!(f, "a worker failed: {error}"),
         }
     }
@@ -232,10 +226,9 @@ impl Load {
             });
         }
         let victim = tasks.last().map(|task| task.name.clone()).unwrap_or_default();
-        let mut keeper = Keeper { url: url.clone(), log: Log::default(), began };
-        (keeper.log.worker, keeper.log.user) = (KEEPER.to_owned(), KEEPER.to_owned());
+        let mut keeper = Keeper::new(url.clone(), began);
         if self.private {
-            keeper.create(&rooms, &tasks).await?;
+            keeper.create(&rooms, tasks.iter().map(|task| task.name.as_str())).await?;
         }
         let open = tasks.iter().map(|task| Arc::clone(&task.open)).collect();
         let workers = self.spawn(tasks);
@@ -291,7 +284,7 @@ impl Running {
         let place = |history: &History| (history.room.clone(), (history.epoch.clone(), history.head));
         let heads = Arc::new(histories.iter().map(place).collect());
         let _ = self.phase.send(Phase::Draining(heads, Instant::now() + SETTLE));
-        let mut logs = vec![self.keeper.log];
+        let mut logs = vec![self.keeper.into_log()];
         while let Some(ended) = self.workers.join_next().await {
             logs.push(ended.map_err(Failed::Worker)?);
         }
@@ -303,109 +296,4 @@ impl Running {
     pub fn url(&self) -> &Url {
         &self.url
     }
-}
-
-/// The one who makes private rooms and reads everything in the end.
-#[derive(Debug)]
-struct Keeper {
-    url: Url,
-    log: Log,
-    began: Instant,
-}
-
-impl Keeper {
-    async fn create(&mut self, rooms: &[String], tasks: &[Task]) -> Result<(), Failed> {
-        let mut said = Vec::new();
-        for room in rooms {
-            said.push((room.clone(), Content::Settings { private: Some(true) }));
-            for task in tasks {
-                let role = Some("member".to_owned());
-                said.push((room.clone(), Content::Role { user: task.name.clone(), role }));
-            }
-        }
-        self.say(said).await
-    }
-
-    /// Says something in each of these rooms, once each.
-    async fn say(&mut self, said: Vec<(String, Content)>) -> Result<(), Failed> {
-        for (room, content) in said {
-            let cid = format!("{KEEPER}-{}", self.log.records.len());
-            let said = Said { room, cid, content };
-            let deadline = Instant::now() + AWAY;
-            while !matches!(self.attempt(&said).await, Ok(Answer::Stored { .. })) {
-                if Instant::now() > deadline {
-                    return Err(Failed::Away);
-                }
-                sleep(Duration::from_millis(100)).await;
-            }
-        }
-        Ok(())
-    }
-
-    async fn attempt(&mut self, said: &Said) -> Result<Answer, Gone> {
-        let mut raw = self.connect().await?;
-        if !matches!(said.content, Content::Settings { .. }) {
-            raw.ask("join", 2, json!({"room": said.room})).await?;
-        }
-        let life = u32::try_from(self.log.records.len()).unwrap_or(u32::MAX);
-        let at_us = |began: Instant| u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let sent = Record::Sent { life, id: 3, at_us: at_us(self.began), said: Some(said.clone()) };
-        self.log.records.push(sent);
-        let (kind, payload) = crate::worker::request(said);
-        let Ok(event) = raw.ask(kind, 3, payload).await else {
-            self.log.records.push(Record::Lost { life });
-            return Err(Gone);
-        };
-        let answer = crate::worker::answer_of(&event);
-        let at_us = at_us(self.began);
-        self.log.records.push(Record::Answered { life, id: 3, at_us, answer: answer.clone() });
-        Ok(answer)
-    }
-
-    async fn connect(&self) -> Result<Raw, Gone> {
-        let mut raw = Raw::connect(&self.url).await?;
-        raw.ask("hello", 1, json!({"user": KEEPER})).await?;
-        Ok(raw)
-    }
-
-    async fn histories(&self, rooms: &[String]) -> Result<Vec<History>, Failed> {
-        let mut histories = Vec::new();
-        let mut deadline = Instant::now() + AWAY;
-        while histories.len() < rooms.len() {
-            match self.history(&rooms[histories.len()]).await {
-                Ok(history) => {
-                    histories.push(history);
-                    deadline = Instant::now() + AWAY;
-                }
-                Err(Gone) if Instant::now() > deadline => return Err(Failed::Away),
-                Err(Gone) => sleep(Duration::from_millis(200)).await,
-            }
-        }
-        Ok(histories)
-    }
-
-    async fn history(&self, room: &str) -> Result<History, Gone> {
-        let mut raw = self.connect().await?;
-        let mut id = 2;
-        let mut whole: Option<History> = None;
-        loop {
-            id += 1;
-            let after = whole.as_ref().map_or(0, |whole| whole.entries.last().map_or(whole.floor, |e| e.seq));
-            let asked = json!({"room": room, "after": after, "limit": 500});
-            let (page, more) = page(&raw.ask("history", id, asked).await?)?;
-            let had = page.entries.len();
-            match &mut whole {
-                Some(whole) => whole.entries.extend(page.entries),
-                None => whole = Some(page),
-            }
-            if !more || had == 0 {
-                raw.close().await;
-                return whole.ok_or(Gone);
-            }
-        }
-    }
-}
-
-fn page(event: &Value) -> Result<(History, bool), Gone> {
-    page_of(event).ok_or(Gone)
 }

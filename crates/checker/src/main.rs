@@ -11,6 +11,7 @@ use parlour_checker::{Allowed, Verdict, verify};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
+// tidy: one field per option
 #[derive(Debug, Parser)]
 #[command(version, about = "Checks that a running Parlour server keeps its promises about messages")]
 struct Options {
