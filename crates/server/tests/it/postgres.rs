@@ -12,6 +12,7 @@ use parlour_server::store::{Document, Store, StoreError};
 use super::harness::postgres::Database;
 
 mod faults;
+mod likeness;
 mod opening;
 
 /// How long the database may take to come back: far more than it needs, but not for ever.
