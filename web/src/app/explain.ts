@@ -11,7 +11,6 @@ const SENTENCES: Record<string, string> = {
   forbidden: "You are not allowed to do this here.",
   not_found: "There is no such room or person, or it is not open to you.",
   access: "You may no longer read this room.",
-  limit_exceeded: "You are in as many rooms as the server allows.",
   message_too_big: "The message is too long.",
   storage_full: "The server has no space left.",
   closed: "You are signed out.",

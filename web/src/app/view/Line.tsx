@@ -20,7 +20,7 @@ interface Props {
   isFirst: boolean;
   /** Whether what can be done with the message is shown. */
   isActive: boolean;
-  onActivate: (line: Spoken) => void;
+  onActivate: (line: Spoken | undefined) => void;
   onJump: (seq: bigint) => void;
 }
 
@@ -41,6 +41,10 @@ export function Line(props: Props) {
       data-seq={String(seq)}
       tabIndex={-1}
       onPointerEnter={(event) => event.pointerType === "mouse" && onActivate(line)}
+      onPointerLeave={(event) => {
+        const isUsed = event.currentTarget.contains(document.activeElement);
+        if (event.pointerType === "mouse" && !isUsed) onActivate(undefined);
+      }}
       onFocusCapture={() => onActivate(line)}
       onClick={() => onActivate(line)}
     >

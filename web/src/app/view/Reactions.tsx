@@ -25,6 +25,9 @@ export function Reactions({ chat, conversation, line }: { chat: Chat; conversati
   );
 }
 
+/** Most readers who are named. */
+const NAMED = 20;
+
 /** How many have read the user's last message, and who. */
 export function ReadBy({ chat, conversation }: { chat: Chat; conversation: Conversation }) {
   void conversation.version.value;
@@ -34,7 +37,8 @@ export function ReadBy({ chat, conversation }: { chat: Chat; conversation: Conve
   const readers = conversation.view.readers(last.seq).filter((user) => user !== self);
   if (readers.length === 0) return null;
   const of = Math.max(readers.length, conversation.readers.value - 1);
-  const who = readers.join(", ");
+  const more = readers.length > NAMED ? ` and ${readers.length - NAMED} more` : "";
+  const who = readers.slice(0, NAMED).join(", ") + more;
   return (
     <p class="read-by quiet" tabIndex={0} title={who} aria-label={`Read by ${who}`}>
       {conversation.peer !== undefined ? "Read" : `Read by ${readers.length} of ${of}`}

@@ -25,22 +25,37 @@ export function Timeline({ chat, conversation }: Props) {
   const active = useSignal<bigint | undefined>(undefined);
   const frame = useRef<HTMLDivElement>(null);
   const isBehind = useSignal(false);
-  const view = useRef({ isAtEnd: true, height: 0, oldest: conversation.oldest, thread: thread.value });
+  /** What was seen when the timeline was drawn last. */
+  const view = useRef({ isAtEnd: true, height: 0, room: 0, oldest: conversation.oldest, thread: thread.value });
 
   useLayoutEffect(() => {
     const element = frame.current!;
-    const { height, oldest } = view.current;
+    const { height, room, oldest } = view.current;
+    // Where it was scrolled since counts, though the event that tells it may still be on its way.
+    const wasAtEnd = height - room - element.scrollTop < NEAR;
     // Another thread, or none, begins at its end.
-    const isAtEnd = view.current.isAtEnd || view.current.thread !== thread.value;
+    const isAtEnd = wasAtEnd || view.current.thread !== thread.value;
     const isPrepended = oldest !== undefined && conversation.oldest !== undefined && conversation.oldest < oldest;
     if (isPrepended && !isAtEnd) element.scrollTop += element.scrollHeight - height;
     else if (isAtEnd) element.scrollTop = element.scrollHeight;
-    view.current = { isAtEnd, height: element.scrollHeight, oldest: conversation.oldest, thread: thread.value };
+    const { scrollHeight, clientHeight } = element;
+    view.current = {
+      isAtEnd,
+      height: scrollHeight,
+      room: clientHeight,
+      oldest: conversation.oldest,
+      thread: thread.value,
+    };
+    // Where little is shown nothing scrolls, and so nothing tells that the end is in sight.
+    if (isBehind.peek() && isAtEnd) isBehind.value = false;
   });
   useLayoutEffect(() => {
     const element = frame.current!;
     // A keyboard that appears, or a growing composer, must not cover the newest line.
-    const observer = new ResizeObserver(() => view.current.isAtEnd && (element.scrollTop = element.scrollHeight));
+    const observer = new ResizeObserver(() => {
+      view.current.room = element.clientHeight;
+      if (view.current.isAtEnd) element.scrollTop = element.scrollHeight;
+    });
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
@@ -54,7 +69,7 @@ export function Timeline({ chat, conversation }: Props) {
       void chat.loadOlder(conversation);
   };
   const jump = useCallback((seq: bigint) => void chat.jump(conversation, seq), []);
-  const activate = useCallback(({ seq }: Spoken) => void (active.value = seq), []);
+  const activate = useCallback((line: Spoken | undefined) => void (active.value = line?.seq), []);
   const pins = new Set(conversation.view.pins);
   const answers = thread.value === undefined ? countAnswers(conversation) : new Map<bigint, number>();
   useLayoutEffect(() => {
@@ -77,7 +92,6 @@ export function Timeline({ chat, conversation }: Props) {
         ref={frame}
         onScroll={onScroll}
         onKeyDown={stepThroughLines}
-        onPointerLeave={(event) => event.pointerType === "mouse" && (active.value = undefined)}
         role="log"
         aria-label={`Messages in ${peer ?? room}`}
         aria-busy={older.value === "loading"}
