@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// The short version, as a step of `cargo xtask test`: returns the number of faults.
 pub(crate) fn short() -> Result<u32> {
-    let options = Options { kills: 3, database: Database::Both, seed: 1, only: None };
+    let options = Options { kills: 2, database: Database::Both, seed: 1, only: None };
     Ok(u32::try_from(measure(&options)?.len()).unwrap_or(u32::MAX))
 }
 

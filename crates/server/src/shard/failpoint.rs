@@ -1,5 +1,5 @@
-//! Faults and bugs that a test plants. Compiled only with the feature `failpoints`, which no release
-//! has, and alive only in development mode.
+//! Faults and bugs that a test plants: by a message in development mode, or by a variable of the
+//! environment. Compiled only with the feature `failpoints`, which no release has.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
