@@ -35,8 +35,8 @@ pub struct Model {
     joins: HashMap<RequestId, (Option<Position>, u32)>,
     /// The join that is being handled.
     at_the_door: Option<RequestId>,
-    /// Whether the joins are being handled that waited for a room.
-    is_opening: bool,
+    /// How often each user wants to enter the room that has just opened, but for those turned away.
+    entering: HashMap<UserId, usize>,
     /// Who was told an entry, since that was asked last.
     told: Vec<(RoomName, Position, BTreeSet<ConnId>)>,
     texts: Texts,
@@ -131,6 +131,9 @@ impl Model {
                     return;
                 }
                 let mut truth = Truth::default();
+                for user in waiting.iter().filter_map(Step::enters) {
+                    *self.entering.entry(user.clone()).or_default() += 1;
+                }
                 waiting.into_iter().for_each(|step| truth.apply(step, self.now));
                 self.rooms.insert(room.clone(), RoomState::Open(truth));
             }
@@ -154,13 +157,13 @@ impl Model {
     }
 
     fn remember_request(&mut self, input: &Input) {
-        (self.at_the_door, self.is_opening) = (None, false);
+        self.at_the_door = None;
+        self.entering.clear();
         match input {
             Input::Join { caller: Caller { request: Some(id), .. }, since, history, .. } => {
                 self.joins.insert(id.clone(), (*since, *history));
                 self.at_the_door = Some(id.clone());
             }
-            Input::Opened(_) => self.is_opening = true,
             Input::Publish { caller: Caller { request: Some(id), .. }, entries } => {
                 let texts = entries.iter().filter_map(|entry| text_of(&entry.content));
                 self.texts.begin(id.clone(), texts.cloned().collect());
@@ -178,10 +181,14 @@ impl Model {
             Effect::Detach { from, room, request, refusal } => {
                 self.views.remove(&(*from, room.clone()));
                 if let (Some(_), Some(RoomState::Open(truth))) = (refusal, self.rooms.get_mut(room)) {
-                    let at_the_door = self.at_the_door.is_some() && self.at_the_door == request.request;
+                    let waited = self.entering.get_mut(&request.user);
+                    let at_the_door = waited.is_some() || self.at_the_door == request.request;
                     truth.turn_away(&request.user, *from, at_the_door, self.now);
-                    if self.is_opening {
-                        truth.forget_waiting(&request.user);
+                    if let Some(wishes) = waited {
+                        *wishes -= 1;
+                        if *wishes == 0 {
+                            truth.forget_waiting(&request.user);
+                        }
                     }
                 }
             }

@@ -54,6 +54,14 @@ impl Step {
             _ => return None,
         })
     }
+
+    /// Returns who enters.
+    pub fn enters(&self) -> Option<&UserId> {
+        match self {
+            Self::Enter(user, ..) => Some(user),
+            Self::Change(..) | Self::Exit(..) => None,
+        }
+    }
 }
 
 impl Truth {
@@ -79,7 +87,8 @@ impl Truth {
 
     /// A connection was not let in. If that was so at the door, nobody noticed that it was there.
     pub fn turn_away(&mut self, user: &UserId, conn: ConnId, at_the_door: bool, now: Now) {
-        let place = self.0.get(user).filter(|place| at_the_door && place.connections.len() == 1);
+        let is_only = |place: &&Place| place.connections.keys().eq([&conn]);
+        let place = self.0.get(user).filter(|place| at_the_door && is_only(place));
         let before = place.and_then(|place| place.before);
         self.exit(user, conn, Ending::Deliberate, now);
         if let Some((grace_until, status)) = before {
