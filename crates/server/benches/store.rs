@@ -8,7 +8,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use parlour_hub::log::Draft;
+use parlour_hub::log::{Draft, Guard, NewEntry};
+use parlour_protocol::content::{Content, Text};
 use parlour_protocol::{Epoch, RoomName, UserId};
 use parlour_server::store::Store;
 use parlour_server::store::sqlite::SqliteStore;
@@ -109,7 +110,7 @@ async fn reads(dir: &Path, rows: usize, count: usize) -> Figures {
     let mut times = Vec::with_capacity(count);
     for _ in 0..count {
         let began = Instant::now();
-        let (_, tail) = store.open(room.clone(), 50).await.expect("read").expect("exists");
+        let tail = store.open(room.clone(), 50).await.expect("read").expect("exists").tail;
         times.push(began.elapsed());
         assert_eq!(tail.len(), 50);
     }
@@ -117,13 +118,14 @@ async fn reads(dir: &Path, rows: usize, count: usize) -> Figures {
 }
 
 fn draft(room: &str, cid: usize) -> Draft {
+    let content = Content::Message(Text::plain("x".repeat(BODY_BYTES)));
     Draft {
         room: RoomName::parse(room).expect("a name"),
         new_epoch: Epoch(1),
         sender: UserId::parse("Alice").expect("an id"),
-        cid: Some(format!("{room} {cid:x}").into()),
-        body: "x".repeat(BODY_BYTES).into(),
         ts: 0,
+        guard: Guard::Author,
+        entries: vec![NewEntry { cid: Some(format!("{room} {cid:x}").into()), content }],
     }
 }
 

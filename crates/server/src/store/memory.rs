@@ -105,7 +105,7 @@ impl Archive for MemoryStore {
     }
 
     fn restore(&self, room: RoomName, part: Snapshot) -> Pending<'_, Head> {
-        ready(self.state().restore(room, part, self.limit_bytes))
+        ready(self.state().restore(&room, part, self.limit_bytes))
     }
 
     fn renew(&self) -> Pending<'_, ()> {

@@ -3,6 +3,7 @@
 //! Every acknowledged record is on the disk (`synchronous = FULL`); the cost of that is shared by
 //! all that wait for the same commit. The directory belongs to one process at a time.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -13,26 +14,32 @@ use std::thread::{self, JoinHandle};
 use compact_str::CompactString;
 use parlour_hub::log::{Draft, Head, Record, Refused, Snapshot, Stored};
 use parlour_protocol::{RoomName, Seq, UserId};
-use tokio::sync::oneshot;
+use rusqlite::Connection;
 
-use super::{Archive, Document, Hits, Keep, Pending, Span, Store, StoreError};
-use job::{Done, Job, Work};
-pub use mark::MarkError;
+use super::{Archive, Document, Hits, Keep, Pending, Query, Span, Store, StoreError};
+use fault::Fault;
+use job::{Aftermath, Job};
+use mark::MarkError;
 use queue::{Bounds, Queue};
-use reader::{Query, Readers, Reply};
+use readers::{Question, Readers};
 use writer::Writer;
 
 mod append;
 mod change;
 mod checksum;
-mod columns;
+mod cids;
 mod fault;
+mod index;
 mod job;
 mod mark;
 mod queue;
 mod reader;
+mod readers;
+mod room;
+mod row;
 mod schema;
 mod search;
+mod state;
 mod upkeep;
 mod writer;
 
@@ -118,14 +125,6 @@ pub enum OpenError {
         /// The newest version that this program knows.
         known: u32,
     },
-    /// It cannot be found out whether the database is an older copy.
-    #[error("cannot compare {path} with the file parlour.mark beside it: {source}")]
-    Mark {
-        /// The database.
-        path: PathBuf,
-        /// What went wrong.
-        source: MarkError,
-    },
     /// The operating system refused a thread.
     #[error("cannot start a thread for the database: {0}")]
     Thread(io::Error),
@@ -137,7 +136,7 @@ pub enum OpenError {
 pub struct SqliteStore {
     path: PathBuf,
     writes: Arc<Queue<Job>>,
-    reads: Arc<Queue<Query>>,
+    reads: Arc<Queue<Question>>,
     writer: Option<JoinHandle<()>>,
     readers: Vec<JoinHandle<()>>,
     /// Released last, when nobody touches the file any more; a view has none.
@@ -164,7 +163,7 @@ impl SqliteStore {
         let path = dir.join(DATABASE);
         create(&path).map_err(|source| OpenError::Directory { path: path.clone(), source })?;
         let connection = schema::open_writer(&path, options.max_bytes)?;
-        mark::compare(&connection, dir).map_err(|source| OpenError::Mark { path: path.clone(), source })?;
+        watch_lineage(&connection, dir)?;
         let connections = Readers::open(&path, READERS)
             .map_err(|source| OpenError::Sqlite { path: path.clone(), source })?;
         let connections = Arc::new(connections);
@@ -211,17 +210,22 @@ impl SqliteStore {
     fn start_readers(&mut self, connections: &Arc<Readers>, count: usize) -> Result<(), OpenError> {
         for index in 0..count {
             let (connections, queue) = (Arc::clone(connections), Arc::clone(&self.reads));
-            let run = move || reader::run(&connections, index, &queue);
+            let run = move || readers::run(&connections, index, &queue);
             self.readers.push(spawn("parlour-read", run)?);
         }
         Ok(())
     }
 
-    /// Asks the writer. The work is in the queue when this returns, whoever drops the future.
-    fn write(&self, work: Work) -> Pending<'_, Done> {
-        let (reply, answer) = oneshot::channel();
-        let bytes = work.bytes();
-        let queued = self.writes.push(Job { work, reply }, bytes);
+    /// Asks the writer for work of so many rows and bytes. It is in the queue when this returns,
+    /// whoever drops the future.
+    fn write<T: Send + 'static>(
+        &self,
+        size: (usize, usize),
+        work: impl FnMut(&Connection, &mut Aftermath) -> Result<T, Fault> + Send + 'static,
+    ) -> Pending<'_, T> {
+        let (job, answer) = Job::new(size, work);
+        let bytes = job.bytes;
+        let queued = self.writes.push(job, bytes);
         Box::pin(async move {
             queued.map_err(|_| StoreError::Unavailable)?;
             // The writer ended without an answer: it may have been in the middle of a commit.
@@ -229,111 +233,126 @@ impl SqliteStore {
         })
     }
 
-    /// Asks the writer for work that has no answer but that it is done.
-    fn finish(&self, work: Work) -> Pending<'_, ()> {
-        let done = self.write(work);
-        Box::pin(async { done.await.map(drop) })
-    }
-
-    fn ask<T: Send + 'static>(&self, query: impl FnOnce(Reply<T>) -> Query) -> Pending<'_, T> {
-        let (reply, answer) = oneshot::channel();
-        let queued = self.reads.push(query(reply), 0);
+    fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Pending<'_, T> {
+        let (question, answer) = readers::question(ask);
+        let queued = self.reads.push(question, 0);
         Box::pin(async move {
             queued.map_err(|_| StoreError::Unavailable)?;
             answer.await.unwrap_or(Err(StoreError::Unavailable))
         })
     }
+
+    /// Lets all messages be found that were stored before. A full disk leaves some out.
+    async fn index(&self) -> Result<(), StoreError> {
+        loop {
+            match self.write((index::SLICE_ROWS, 0), |connection, _| index::advance(connection)).await {
+                Ok(true) => {}
+                Ok(false) | Err(StoreError::Full) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 impl Store for SqliteStore {
     fn open(&self, room: RoomName, tail: u32) -> Pending<'_, Option<Snapshot>> {
-        self.ask(|reply| Query::Open { room, tail, reply })
+        self.ask(move |connection| reader::open(connection, &room, tail))
     }
 
     fn append(&self, batch: Vec<Draft>) -> Pending<'_, Vec<Result<Stored, Refused>>> {
-        let done = self.write(Work::Append(batch));
-        Box::pin(async {
-            match done.await? {
-                Done::Appended(answers) => Ok(answers),
-                _ => Err(StoreError::Indeterminate),
-            }
-        })
+        self.write(job::size_of(&batch), move |connection, after| append::append(connection, &batch, after))
     }
 
     fn read(&self, room: RoomName, span: Span, limit: u32) -> Pending<'_, Vec<Record>> {
-        self.ask(|reply| Query::Read { room, span, limit, reply })
+        self.ask(move |connection| reader::read(connection, &room, span, limit))
     }
 
     fn find(&self, room: RoomName, sender: UserId, cid: CompactString) -> Pending<'_, Option<Stored>> {
-        self.ask(|reply| Query::Find { room, sender, cid, reply })
+        self.ask(move |connection| reader::find(connection, &room, &sender, &cid))
     }
 
-    fn search(&self, query: super::Query) -> Pending<'_, Hits> {
-        let indexed = self.write(Work::Index);
+    fn search(&self, query: Query) -> Pending<'_, Hits> {
         Box::pin(async move {
-            indexed.await?;
-            self.ask(|reply| Query::Search { query, reply }).await
+            self.index().await?;
+            self.ask(move |connection| search::search(connection, &query)).await
         })
     }
 
     fn unread(&self, user: UserId, cursors: Vec<(RoomName, Seq)>) -> Pending<'_, Vec<u32>> {
-        self.ask(|reply| Query::Unread { user, cursors, reply })
+        self.ask(move |connection| reader::unread(connection, &user, &cursors))
     }
 
     fn put(&self, documents: Vec<Document>) -> Pending<'_, ()> {
-        self.finish(Work::Put(documents))
+        let bytes = documents.iter().map(|document| document.key.len() + document.value.len()).sum();
+        self.write((documents.len(), bytes), move |connection, _| job::put(connection, &documents))
     }
 
     fn documents(&self, prefix: String, limit: u32) -> Pending<'_, Vec<Document>> {
-        self.ask(|reply| Query::Documents { prefix, limit, reply })
+        self.ask(move |connection| reader::documents(connection, &prefix, limit))
     }
 }
 
 impl Archive for SqliteStore {
     fn rooms(&self, after: Option<RoomName>, limit: u32) -> Pending<'_, Vec<(RoomName, Head)>> {
-        self.ask(|reply| Query::Rooms { after, limit, reply })
+        self.ask(move |connection| reader::rooms(connection, after.as_ref(), limit))
     }
 
     fn heads(&self, rooms: Vec<RoomName>) -> Pending<'_, Vec<Option<Head>>> {
-        self.ask(|reply| Query::Heads { rooms, reply })
+        self.ask(move |connection| reader::heads(connection, &rooms))
     }
 
     fn trim(&self, room: RoomName, keep: Keep) -> Pending<'_, Option<Head>> {
-        let done = self.write(Work::Trim(room, keep));
-        Box::pin(async {
-            match done.await? {
-                Done::Ends(ends) => Ok(ends),
-                _ => Err(StoreError::Indeterminate),
-            }
+        let name = room.clone();
+        // A reader finds out what is to go: no commit waits for that.
+        let excess = self.ask(move |connection| reader::excess(connection, &name, &keep));
+        Box::pin(async move {
+            let Some(upto) = excess.await? else { return Ok(None) };
+            self.write((1, 0), move |connection, after| upkeep::trim(connection, &room, upto, after)).await
         })
     }
 
     fn erase(&self, user: UserId, alias: UserId) -> Pending<'_, Vec<RoomName>> {
-        let done = self.write(Work::Erase(user, alias));
-        Box::pin(async {
-            match done.await? {
-                Done::Rooms(rooms) => Ok(rooms),
-                _ => Err(StoreError::Indeterminate),
+        let whose = user.clone();
+        let rooms = self.ask(move |connection| reader::rooms_of(connection, &whose));
+        Box::pin(async move {
+            let mut touched = BTreeSet::new();
+            for room in rooms.await? {
+                let (name, user, alias) = (room.clone(), user.clone(), alias.clone());
+                let erase = move |connection: &Connection, after: &mut Aftermath| {
+                    upkeep::erase(connection, &name, &user, &alias, after)
+                };
+                // As many rows as make it a transaction of its own.
+                if self.write((writer::GROUP_ROWS, 0), erase).await? {
+                    touched.insert(room);
+                }
             }
+            let erase = move |connection: &Connection, after: &mut Aftermath| {
+                upkeep::erase_documents(connection, &user, after)
+            };
+            touched.extend(self.write((writer::GROUP_ROWS, 0), erase).await?);
+            // The write-ahead log still holds what was erased.
+            self.check().await?;
+            Ok(touched.into_iter().collect())
         })
     }
 
     fn restore(&self, room: RoomName, part: Snapshot) -> Pending<'_, Head> {
-        let done = self.write(Work::Restore(room, part));
-        Box::pin(async {
-            match done.await? {
-                Done::Ends(Some(ends)) => Ok(ends),
-                _ => Err(StoreError::Indeterminate),
-            }
-        })
+        let rows = part.tail.len();
+        self.write((rows, 0), move |connection, after| upkeep::restore(connection, &room, &part, after))
     }
 
     fn renew(&self) -> Pending<'_, ()> {
-        self.finish(Work::Renew)
+        self.write((1, 0), |connection, _| Ok(upkeep::renew(connection)?))
     }
 
     fn check(&self) -> Pending<'_, ()> {
-        self.finish(Work::Check)
+        self.write((1, 0), |connection, after| {
+            after.checked = true;
+            Ok(job::probe(connection)?)
+        })
     }
 }
 
@@ -354,6 +373,24 @@ impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
     }
+}
+
+/// Gives all rooms new epochs if the database is not the one that was here last (P10), and marks it.
+fn watch_lineage(connection: &Connection, dir: &Path) -> Result<(), OpenError> {
+    let database = |source| OpenError::Sqlite { path: dir.join(DATABASE), source };
+    let is_foreign = mark::is_foreign(connection, dir).map_err(|error| match error {
+        MarkError::Database(source) => database(source),
+        MarkError::File(source) => OpenError::Directory { path: dir.to_owned(), source },
+    })?;
+    if is_foreign {
+        tracing::warn!(path = %dir.display(), "the database was exchanged: all rooms get new epochs");
+        upkeep::renew(connection).map_err(database)?;
+    }
+    // A full disk must not keep a server from reading; the old mark stays then.
+    if let Err(error) = mark::renew(connection, dir) {
+        tracing::warn!(%error, path = %dir.display(), "could not mark the database");
+    }
+    Ok(())
 }
 
 /// Creates the directory and takes its lock, which the process holds while the file is open.

@@ -36,20 +36,20 @@ impl State {
 
     pub(super) fn restore(
         &mut self,
-        name: RoomName,
+        name: &RoomName,
         part: Snapshot,
         limit: usize,
     ) -> Result<Head, StoreError> {
-        if !self.rooms.contains_key(&name) {
-            self.create(&name, part.ends.floor, limit)?;
+        if !self.rooms.contains_key(name) {
+            self.create(name, part.ends.floor, limit)?;
         }
         for record in part.tail {
             let arrival = self.arrive();
-            self.with(&name, |room| room.take_over(Entry { arrival, record })).unwrap_or(Ok(()))?;
+            self.with(name, |room| room.take_over(Entry { arrival, record })).unwrap_or(Ok(()))?;
         }
-        self.with(&name, |room| room.state = part.state);
+        self.with(name, |room| room.state = part.state);
         self.make_place(limit);
-        Ok(self.rooms.get(&name).map_or(part.ends, |room| self.ends(room)))
+        Ok(self.rooms.get(name).map_or(part.ends, |room| self.ends(room)))
     }
 
     pub(super) fn renew(&mut self) {

@@ -1,33 +1,25 @@
 //! Puts drafts into their rooms' logs, inside the writer's transaction.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use parlour_hub::log::{Draft, Guard, NewEntry, Place, Refused, Stored};
-use parlour_protocol::content::{Content, Text};
+use parlour_protocol::content::Content;
 use parlour_protocol::{Epoch, Seq};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode};
 
-use super::change;
-use super::checksum::RoomChecksum;
-use super::columns::{COLUMNS, Columns, kind, seq};
+use super::super::digest::digest;
+use super::cids;
 use super::fault::Fault;
+use super::job::Aftermath;
+use super::room::Room;
+use super::row::{MESSAGE, Row};
 
-const FIND_ROOM: &str = "SELECT id, epoch, head, floor, last_ts FROM room WHERE name = ?1";
-const CREATE_ROOM: &str = "INSERT INTO room (name, epoch, head, floor, last_ts) \
-     VALUES (?1, ?2, ?4, ?4, ?3) RETURNING id";
-const SAVE_ROOM: &str = "UPDATE room SET head = ?2, last_ts = ?3 WHERE id = ?1";
 /// The index of the cids finds a duplicate while it takes the new entry: no look-up of its own.
-const INSERT: &str = "INSERT INTO message (room_id, seq, ts, sender, cid, body, checksum, kind, target, \
-     thread, mentions, active, count, edited, deleted, digest, arrival) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
+pub(super) const INSERT: &str = "INSERT INTO message (room_id, seq, ts, sender, cid, kind, body, mentions, target, \
+     thread, active, count, edited, deleted, digest, checksum) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
      ON CONFLICT (room_id, sender, cid) WHERE cid IS NOT NULL DO NOTHING";
-const ARRIVE: &str = "INSERT INTO arrival (id, room_id, seq) VALUES (?1, ?2, ?3)";
-const REMEMBERED: &str = "SELECT seq, ts, digest FROM cid_memory \
-     WHERE room_id = ?1 AND sender = ?2 AND cid = ?3";
-const HAS_MEMORY: &str = "SELECT EXISTS (SELECT 1 FROM cid_memory)";
-const LAST_ARRIVAL: &str = "SELECT coalesce(max(id), 0) FROM arrival";
-const GENERATION: &str = "SELECT generation FROM lineage";
 
 /// One fact by which a reopened database tells whether the transaction was committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,296 +28,248 @@ pub(super) struct Witness {
     pub(super) head: i64,
 }
 
-/// Answers in the middle of a transaction: the store's failure outside, the draft's refusal inside.
-type Answer<T> = Result<Result<T, Refused>, Fault>;
-
-/// What all drafts of one transaction have in common.
-pub(super) struct Batch<'a> {
-    pub(super) connection: &'a Connection,
-    generation: u128,
-    /// Whether cids of trimmed records are remembered.
-    has_memory: bool,
-    last_arrival: i64,
-}
+/// What becomes of a draft. The outer error ends the transaction.
+type Outcome<T> = Result<Result<T, Refused>, Fault>;
 
 /// Stores drafts in their order; answers once per draft.
 pub(super) fn append(
     connection: &Connection,
     drafts: &[Draft],
-    witness: &mut Option<Witness>,
+    after: &mut Aftermath,
 ) -> Result<Vec<Result<Stored, Refused>>, Fault> {
-    let mut batch = Batch::begin(connection)?;
+    let mut insert = connection.prepare_cached(INSERT)?;
+    let generation = super::room::generation(connection)?;
     let mut rooms = HashMap::new();
     let mut answers = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let room = match rooms.entry(draft.room.as_str()) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(OpenRoom::load(&batch, draft)?),
+            Entry::Vacant(entry) => entry.insert(Appender::open(connection, draft, generation)?),
         };
-        answers.push(room.store(&mut batch, draft)?);
+        answers.push(room.store(&mut insert, draft, after)?);
     }
-    for room in rooms.values().filter(|room| room.changed) {
-        *witness = Some(room.save(connection)?);
+    for room in rooms.into_values() {
+        let Some(room) = room.room.filter(|found| found.head > room.head) else { continue };
+        room.save(connection)?;
+        after.witness = Some(Witness { room_id: room.id, head: room.head });
+        after.added += room.added;
     }
     Ok(answers)
 }
 
-/// Returns the number that all epochs are combined with.
-pub(super) fn generation(connection: &Connection) -> rusqlite::Result<u128> {
-    connection.prepare_cached(GENERATION)?.query_row((), |row| row.get(0).map(u128::from_be_bytes))
-}
-
-impl<'a> Batch<'a> {
-    pub(super) fn begin(connection: &'a Connection) -> rusqlite::Result<Self> {
-        Ok(Self {
-            connection,
-            generation: generation(connection)?,
-            has_memory: connection.prepare_cached(HAS_MEMORY)?.query_row((), |row| row.get(0))?,
-            last_arrival: connection.prepare_cached(LAST_ARRIVAL)?.query_row((), |row| row.get(0))?,
-        })
-    }
-
-    /// Writes the row of an entry; false if its cid is there already.
-    pub(super) fn insert(&mut self, room: i64, row: &Columns, checksum: i64) -> Result<bool, Fault> {
-        let arrival = (row.kind == kind::MESSAGE).then_some(self.last_arrival + 1);
-        let inserted = self.connection.prepare_cached(INSERT)?.execute(params![
-            room, row.seq, row.ts, row.sender, row.cid, row.body, checksum, row.kind, row.target, row.thread,
-            row.mentions, row.active, row.count, row.edited, row.deleted, row.digest, arrival,
-        ])?;
-        if let (Some(arrival), true) = (arrival, inserted > 0) {
-            self.connection.prepare_cached(ARRIVE)?.execute(params![arrival, room, row.seq])?;
-            self.last_arrival = arrival;
-        }
-        Ok(inserted > 0)
-    }
-}
-
 /// A room while the transaction lasts.
-pub(super) struct OpenRoom {
-    pub(super) id: i64,
-    epoch: Epoch,
-    pub(super) head: i64,
-    pub(super) floor: i64,
-    pub(super) last_ts: i64,
-    pub(super) checksum: RoomChecksum,
-    pub(super) changed: bool,
+struct Appender<'c> {
+    connection: &'c Connection,
+    /// `None` before its first entry.
+    room: Option<Room>,
+    /// Where its log ended before.
+    head: i64,
+    generation: u128,
+    /// It contradicts itself: it takes nothing, but the other rooms of the batch do.
+    is_damaged: bool,
 }
 
-impl OpenRoom {
-    fn load(batch: &Batch<'_>, draft: &Draft) -> Result<Self, Fault> {
-        let own = Epoch(draft.new_epoch.0 ^ batch.generation);
-        match Self::find(batch, &draft.room)? {
-            Some(room) => Ok(room),
-            None => Self::create(batch, &draft.room, own, 0),
-        }
-    }
-
-    pub(super) fn find(batch: &Batch<'_>, name: &parlour_protocol::RoomName) -> Result<Option<Self>, Fault> {
-        let mut find = batch.connection.prepare_cached(FIND_ROOM)?;
-        let found = find.query_row([name.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1).map(u128::from_be_bytes)?, row.get(2)?, row.get(3)?, row.get(4)?))
-        });
-        let Some((id, own, head, floor, last_ts)) = found.optional()? else {
-            return Ok(None);
+impl<'c> Appender<'c> {
+    fn open(connection: &'c Connection, draft: &Draft, generation: u128) -> Result<Self, Fault> {
+        let (room, is_damaged) = match Room::find(connection, &draft.room) {
+            Ok(room) => (room, false),
+            Err(Fault::Sqlite(error)) if error.sqlite_error_code().is_some() => return Err(error.into()),
+            Err(_) => (None, true),
         };
-        if floor < 0 || head < floor {
-            return Err(Fault::Corrupt);
-        }
-        let (epoch, checksum) = (Epoch(own ^ batch.generation), RoomChecksum::new(name, Epoch(own)));
-        Ok(Some(Self { id, epoch, head, floor, last_ts, checksum, changed: false }))
+        let head = room.as_ref().map_or(0, |room| room.head);
+        Ok(Self { connection, room, head, generation, is_damaged })
     }
 
-    /// Creates a room whose first record follows `floor`.
-    pub(super) fn create(
-        batch: &Batch<'_>,
-        name: &parlour_protocol::RoomName,
-        own: Epoch,
-        floor: i64,
-    ) -> Result<Self, Fault> {
-        let mut create = batch.connection.prepare_cached(CREATE_ROOM)?;
-        let values = params![name.as_str(), own.0.to_be_bytes(), i64::MIN, floor];
-        let id = create.query_row(values, |row| row.get(0))?;
-        let (epoch, checksum) = (Epoch(own.0 ^ batch.generation), RoomChecksum::new(name, own));
-        Ok(Self { id, epoch, head: floor, floor, last_ts: i64::MIN, checksum, changed: false })
-    }
-
-    pub(super) fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    fn store(&mut self, batch: &mut Batch<'_>, draft: &Draft) -> Answer<Stored> {
-        if let [entry] = &draft.entries[..]
-            && is_plain(&entry.content)
-            && draft.guard != Guard::NewRoom
-            && !(batch.has_memory && entry.cid.is_some())
-        {
-            return self.store_plain(batch, draft, entry);
-        }
-        match self.earlier(batch, draft)? {
-            Ok(None) => {}
-            Ok(Some(stored)) => return Ok(Ok(stored)),
-            Err(refused) => return Ok(Err(refused)),
-        }
-        if draft.guard == Guard::NewRoom && self.head > 0 {
-            return Ok(Err(Refused::Exists));
-        }
-        self.store_all(batch, draft)
-    }
-
-    /// Stores a message that is nothing but its text, as nearly all are.
-    fn store_plain(&mut self, batch: &mut Batch<'_>, draft: &Draft, entry: &NewEntry) -> Answer<Stored> {
-        let ts = draft.ts.max(self.last_ts);
-        let mut row = Columns::of(&entry.content);
-        self.complete(&mut row, draft, entry, ts);
-        if !batch.insert(self.id, &row, self.checksum.of(&row))? {
-            let stored = self.earlier(batch, draft)?;
-            return Ok(stored.and_then(|stored| stored.ok_or(Refused::Conflict)));
-        }
-        self.note(row.seq, ts);
-        Ok(Ok(self.stored(ts, false, vec![Place { seq: seq(row.seq)?, thread: None, count: 0 }])))
-    }
-
-    /// Stores all entries, or leaves no trace of any.
-    fn store_all(&mut self, batch: &mut Batch<'_>, draft: &Draft) -> Answer<Stored> {
-        let (head, last_ts, changed, arrival) = (self.head, self.last_ts, self.changed, batch.last_arrival);
-        let ts = draft.ts.max(self.last_ts);
-        let mut places = Vec::with_capacity(draft.entries.len());
-        let mut dup = false;
-        batch.connection.execute_batch("SAVEPOINT draft")?;
-        for entry in &draft.entries {
-            match self.store_one(batch, draft, entry, ts)? {
-                Ok((place, is_new)) => {
-                    dup |= !is_new;
-                    places.push(place);
-                }
-                Err(refused) => {
-                    batch.connection.execute_batch("ROLLBACK TO draft; RELEASE draft")?;
-                    (self.head, self.last_ts, self.changed) = (head, last_ts, changed);
-                    batch.last_arrival = arrival;
-                    return Ok(Err(refused));
-                }
-            }
-        }
-        batch.connection.execute_batch("RELEASE draft")?;
-        Ok(Ok(self.stored(ts, dup, places)))
-    }
-
-    /// Stores one entry and what follows from it; false if it changes nothing.
-    fn store_one(
+    fn store(
         &mut self,
-        batch: &mut Batch<'_>,
+        insert: &mut CachedStatement<'_>,
+        draft: &Draft,
+        after: &mut Aftermath,
+    ) -> Outcome<Stored> {
+        let stored = match draft.entries.as_slice() {
+            _ if self.is_damaged => return Ok(Err(Refused::Corrupt)),
+            [entry] if is_plain(entry) && draft.guard != Guard::NewRoom => {
+                self.store_plain(insert, draft, entry)
+            }
+            _ => self.store_group(insert, draft, after),
+        };
+        match stored {
+            Err(Fault::Corrupt) => Ok(Err(Refused::Corrupt)),
+            // The head is damaged: its successor is there already.
+            Err(Fault::Sqlite(error))
+                if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
+            {
+                self.is_damaged = true;
+                tracing::error!(room = %draft.room, "the room is damaged");
+                Ok(Err(Refused::Corrupt))
+            }
+            stored => stored,
+        }
+    }
+
+    /// Stores a message that nothing has to be looked up for.
+    fn store_plain(
+        &mut self,
+        insert: &mut CachedStatement<'_>,
         draft: &Draft,
         entry: &NewEntry,
-        ts: i64,
-    ) -> Answer<(Place, bool)> {
-        let mut row = Columns::of(&entry.content);
-        self.complete(&mut row, draft, entry, ts);
-        let by = change::By { sender: draft.sender.as_str(), guard: draft.guard };
-        match change::apply(self, batch.connection, &mut row, &entry.content, by)? {
-            Ok(None) => {}
-            Ok(Some(earlier)) => return Ok(Ok((earlier, false))),
-            Err(refused) => return Ok(Err(refused)),
+    ) -> Outcome<Stored> {
+        let room = Self::begun(&mut self.room, self.connection, draft, self.generation)?;
+        if let (Some(cid), true) = (&entry.cid, room.floor > 0)
+            && let Some(known) = cids::trimmed(self.connection, room.id, &draft.sender, cid)?
+        {
+            return repeated(self.connection, room, self.generation, draft, &[(0, Some(known))]);
         }
-        if !batch.insert(self.id, &row, self.checksum.of(&row))? {
+        let (seq, ts) = (room.head + 1, draft.ts.max(room.last_ts));
+        let row = Row::new(seq, ts, &draft.sender, entry.cid.as_deref(), &entry.content);
+        if row.write(insert, room.id, &room.checksum)? == 0 {
+            let cid = entry.cid.as_deref().unwrap_or_default();
+            let known = cids::find(self.connection, room, &draft.sender, cid)?;
+            return repeated(self.connection, room, self.generation, draft, &[(0, known)]);
+        }
+        room.grow(seq, ts, row.kind == MESSAGE);
+        Ok(Ok(stored(room, self.generation, ts, vec![place(seq)])))
+    }
+
+    /// Stores entries of any sort, all or none.
+    fn store_group(
+        &mut self,
+        insert: &mut CachedStatement<'_>,
+        draft: &Draft,
+        after: &mut Aftermath,
+    ) -> Outcome<Stored> {
+        let mut seen = HashSet::new();
+        if !draft.entries.iter().filter_map(|entry| entry.cid.as_deref()).all(|cid| seen.insert(cid)) {
             return Ok(Err(Refused::Conflict));
         }
-        self.note(row.seq, ts);
-        Ok(Ok((place(&row)?, true)))
-    }
-
-    /// Fills in the columns that do not follow from the content.
-    fn complete(&self, row: &mut Columns, draft: &Draft, entry: &NewEntry, ts: i64) {
-        (row.seq, row.ts) = (self.head + 1, ts);
-        row.sender = draft.sender.as_str().into();
-        row.cid = entry.cid.as_deref().map(Into::into);
-        row.digest = row.cid.is_some().then(|| row.digest_of());
-    }
-
-    fn note(&mut self, head: i64, ts: i64) {
-        (self.head, self.last_ts, self.changed) = (head, ts, true);
-    }
-
-    /// Finds a draft that was stored before, by its cids.
-    ///
-    /// A damaged original is a conflict: nobody can say that it is the same message, and an error
-    /// of the whole batch would let one sender who retries stop all the others.
-    fn earlier(&self, batch: &Batch<'_>, draft: &Draft) -> Answer<Option<Stored>> {
-        let (mut first, mut is_new, mut ts, mut places) = (None, false, 0, Vec::new());
-        for (index, entry) in (0..).zip(&draft.entries) {
-            let Some(cid) = entry.cid.as_deref() else {
-                continue;
-            };
-            let new = Columns::of(&entry.content);
-            let original = match self.original(batch, draft.sender.as_str(), cid)? {
-                Some(original) if original.said_first(&new) => original,
-                Some(_) => return Ok(Err(Refused::Conflict)),
-                None => {
-                    is_new = true;
-                    continue;
-                }
-            };
-            let begin = original.seq - index;
-            if *first.get_or_insert(begin) != begin {
-                return Ok(Err(Refused::Conflict));
+        if let Some(room) = &self.room {
+            let known = originals(self.connection, room, draft)?;
+            if known.iter().any(|(_, known)| known.is_some()) {
+                return repeated(self.connection, room, self.generation, draft, &known);
             }
-            ts = original.ts;
-            places.push(place(&original)?);
+            if draft.guard == Guard::NewRoom && room.head > 0 {
+                return Ok(Err(Refused::Exists));
+            }
         }
-        let Some(first) = first else {
-            return Ok(Ok(None));
+        let before = self.room.clone();
+        self.connection.prepare_cached("SAVEPOINT draft")?.execute(())?;
+        let outcome = self.store_all(insert, draft, after);
+        if !matches!(outcome, Ok(Ok(_))) {
+            self.connection.prepare_cached("ROLLBACK TO draft")?.execute(())?;
+            self.room = before;
+        }
+        self.connection.prepare_cached("RELEASE draft")?.execute(())?;
+        match outcome? {
+            // What is there already cannot be stored together with what is not.
+            Ok(stored) if stored.entries.len() < draft.entries.len() => Ok(Err(Refused::Conflict)),
+            outcome => Ok(outcome),
+        }
+    }
+
+    fn store_all(
+        &mut self,
+        insert: &mut CachedStatement<'_>,
+        draft: &Draft,
+        after: &mut Aftermath,
+    ) -> Outcome<Stored> {
+        let needs_target = |entry: &NewEntry| {
+            !is_plain(entry) && !matches!(entry.content, Content::Settings(_) | Content::Role(_))
         };
-        if is_new {
+        if self.room.is_none() && draft.entries.first().is_none_or(needs_target) {
+            // What is refused creates no room.
+            return Ok(Err(Refused::NoTarget));
+        }
+        let room = Self::begun(&mut self.room, self.connection, draft, self.generation)?;
+        let ts = draft.ts.max(room.last_ts);
+        let mut places = Vec::with_capacity(draft.entries.len());
+        for entry in &draft.entries {
+            let mut row = Row::new(room.head + 1, ts, &draft.sender, entry.cid.as_deref(), &entry.content);
+            match room.take_effect(self.connection, &mut row, &entry.content, draft.guard)? {
+                Ok(None) => {}
+                Ok(Some((ts, earlier))) => {
+                    let repeated = stored(room, self.generation, ts, vec![earlier]);
+                    // A group with it has fewer places than entries.
+                    return Ok(if places.is_empty() {
+                        Ok(Stored { dup: true, ..repeated })
+                    } else {
+                        Err(Refused::Conflict)
+                    });
+                }
+                Err(refused) => return Ok(Err(refused)),
+            }
+            after.erased |= row.erases();
+            row.write(insert, room.id, &room.checksum)?;
+            room.grow(row.seq, ts, row.kind == MESSAGE);
+            places.push(row.place()?);
+        }
+        Ok(Ok(stored(room, self.generation, ts, places)))
+    }
+
+    /// Returns the room, which is created if it has no log.
+    fn begun<'r>(
+        room: &'r mut Option<Room>,
+        connection: &Connection,
+        draft: &Draft,
+        generation: u128,
+    ) -> Result<&'r mut Room, Fault> {
+        match room {
+            Some(room) => Ok(room),
+            None => {
+                Ok(room.insert(Room::create(connection, &draft.room, Epoch(draft.new_epoch.0 ^ generation))?))
+            }
+        }
+    }
+}
+
+/// Whether nothing has to be looked up for an entry but its cid.
+fn is_plain(entry: &NewEntry) -> bool {
+    match &entry.content {
+        Content::Message(said) => said.details.as_ref().is_none_or(|details| details.reply_to.is_none()),
+        _ => false,
+    }
+}
+
+/// What is known of the cids of a draft, with the indexes of their entries.
+fn originals(
+    connection: &Connection,
+    room: &Room,
+    draft: &Draft,
+) -> Result<Vec<(usize, Option<cids::Known>)>, Fault> {
+    let given =
+        draft.entries.iter().enumerate().filter_map(|(index, entry)| Some((index, entry.cid.as_deref()?)));
+    given.map(|(index, cid)| Ok((index, cids::find(connection, room, &draft.sender, cid)?))).collect()
+}
+
+/// Answers a draft of which cids are known.
+///
+/// A damaged original is a conflict: nobody can say that it is the same message.
+fn repeated(
+    connection: &Connection,
+    room: &Room,
+    generation: u128,
+    draft: &Draft,
+    originals: &[(usize, Option<cids::Known>)],
+) -> Outcome<Stored> {
+    let mut first = None;
+    for (index, known) in originals {
+        let Some(known) = known else { return Ok(Err(Refused::Conflict)) };
+        let offset = i64::try_from(*index).unwrap_or(i64::MAX);
+        let (base, _) = *first.get_or_insert((known.seq - offset, known.ts));
+        if known.seq - base != offset || known.digest != Some(digest(&draft.entries[*index].content)) {
             return Ok(Err(Refused::Conflict));
         }
-        let mut known = places.into_iter().peekable();
-        let entries = (first..).zip(&draft.entries).map(|(number, _)| {
-            let here = Seq(number.unsigned_abs());
-            known.next_if(|place| place.seq == here).unwrap_or(Place { seq: here, thread: None, count: 0 })
-        });
-        let entries = entries.collect();
-        Ok(Ok(Some(self.stored(ts, true, entries))))
     }
-
-    /// Finds what was first said under a cid; a damaged row is said to have been something else.
-    pub(super) fn original(&self, batch: &Batch<'_>, sender: &str, cid: &str) -> Result<Option<Columns>, Fault> {
-        let sql = format!("SELECT {COLUMNS} FROM message WHERE room_id = ?1 AND sender = ?2 AND cid = ?3");
-        let mut find = batch.connection.prepare_cached(&sql)?;
-        let mut rows = find.query(params![self.id, sender, cid])?;
-        if let Some(row) = rows.next()? {
-            let number: i64 = row.get(0)?;
-            return Ok(Some(Columns::read(row, &self.checksum).unwrap_or_else(|_| {
-                tracing::error!(room_id = self.id, seq = number, "a stored message does not match its checksum");
-                Columns { seq: number, kind: -1, ..Columns::default() }
-            })));
-        }
-        if !batch.has_memory {
-            return Ok(None);
-        }
-        let mut find = batch.connection.prepare_cached(REMEMBERED)?;
-        let remembered = find.query_row(params![self.id, sender, cid], |row| {
-            Ok(Columns { seq: row.get(0)?, ts: row.get(1)?, digest: Some(row.get(2)?), ..Columns::default() })
-        });
-        Ok(remembered.optional()?)
-    }
-
-    fn stored(&self, ts: i64, dup: bool, entries: Vec<Place>) -> Stored {
-        Stored { epoch: self.epoch, ts, dup, entries }
-    }
-
-    pub(super) fn save(&self, connection: &Connection) -> Result<Witness, Fault> {
-        let mut save = connection.prepare_cached(SAVE_ROOM)?;
-        save.execute(params![self.id, self.head, self.last_ts])?;
-        Ok(Witness { room_id: self.id, head: self.head })
-    }
+    let Some((base, ts)) = first else { return Ok(Err(Refused::Conflict)) };
+    // Entries without a cid were stored together with the others.
+    let places = (base..).take(draft.entries.len()).map(|seq| room.place(connection, seq));
+    let places = places.collect::<Result<_, _>>()?;
+    Ok(Ok(Stored { dup: true, ..stored(room, generation, ts, places) }))
 }
 
-fn is_plain(content: &Content) -> bool {
-    matches!(content, Content::Message(Text { details, .. })
-        if details.as_ref().is_none_or(|details| details.reply_to.is_none()))
+fn place(seq: i64) -> Place {
+    Place { seq: Seq(seq.unsigned_abs()), thread: None, count: 0 }
 }
 
-/// Returns where an entry is, and what the log knows of it.
-pub(super) fn place(row: &Columns) -> Result<Place, Fault> {
-    let count = row.count.and_then(|count| count.try_into().ok()).unwrap_or(0);
-    Ok(Place { seq: seq(row.seq)?, thread: row.thread.map(seq).transpose()?, count })
+fn stored(room: &Room, generation: u128, ts: i64, entries: Vec<Place>) -> Stored {
+    Stored { epoch: room.epoch(generation), ts, dup: false, entries }
 }

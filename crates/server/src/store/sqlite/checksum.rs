@@ -6,51 +6,46 @@
 use crc32fast::Hasher;
 use parlour_protocol::{Epoch, RoomName};
 
-use super::columns::Columns;
+use super::row::{Marks, Row};
 
 /// What the checksums of all rows of a room begin with.
 #[derive(Debug, Clone)]
 pub(super) struct RoomChecksum(Hasher);
 
 impl RoomChecksum {
-    pub(super) fn new(room: &RoomName, epoch: Epoch) -> Self {
+    /// `base` is the room's epoch as it is stored, without the generation.
+    pub(super) fn new(room: &RoomName, base: Epoch) -> Self {
         let mut hasher = Hasher::new();
-        hasher.update(&epoch.0.to_le_bytes());
+        hasher.update(&base.0.to_le_bytes());
         field(&mut hasher, room.as_str().as_bytes());
         Self(hasher)
     }
 
-    pub(super) fn of(&self, row: &Columns) -> i64 {
+    pub(super) fn of(&self, row: &Row<'_>) -> i64 {
         let mut hasher = self.0.clone();
         hasher.update(&row.seq.to_le_bytes());
         hasher.update(&row.ts.to_le_bytes());
         field(&mut hasher, row.sender.as_bytes());
-        // A missing cid differs from an empty one.
-        hasher.update(&[u8::from(row.cid.is_some())]);
-        field(&mut hasher, row.cid.as_deref().unwrap_or_default().as_bytes());
+        optional(&mut hasher, row.cid.as_deref());
         field(&mut hasher, row.body.as_bytes());
-        if row.digest.is_some() || !is_plain(row) {
-            more(&mut hasher, row);
+        // A message and nothing else has the checksum that it had before there was anything else.
+        if row.kind != 0 || row.mentions.is_some() || row.marks != Marks::default() {
+            hasher.update(&row.kind.to_le_bytes());
+            optional(&mut hasher, row.mentions.as_deref());
+            for mark in row.marks.all() {
+                hasher.update(&[u8::from(mark.is_some())]);
+                hasher.update(&mark.unwrap_or_default().to_le_bytes());
+            }
         }
         hasher.finalize().into()
     }
-}
 
-/// Whether a row has nothing in the columns that the first schema did not have.
-fn is_plain(row: &Columns) -> bool {
-    let numbers = [row.target, row.thread, row.count, row.edited, row.deleted];
-    row.kind == 0 && row.mentions.is_none() && row.active.is_none() && numbers == [None; 5]
-}
-
-fn more(hasher: &mut Hasher, row: &Columns) {
-    let active = row.active.map(i64::from);
-    let numbers = [Some(row.kind), row.target, row.thread, active, row.count, row.edited, row.deleted];
-    for number in numbers {
-        hasher.update(&[u8::from(number.is_some())]);
-        hasher.update(&number.unwrap_or_default().to_le_bytes());
+    /// Returns the checksum of a row that hangs on the room: a reaction or a piece of its state.
+    pub(super) fn of_fields(&self, fields: &[&[u8]]) -> i64 {
+        let mut hasher = self.0.clone();
+        fields.iter().for_each(|bytes| field(&mut hasher, bytes));
+        hasher.finalize().into()
     }
-    field(hasher, row.mentions.as_deref().unwrap_or_default().as_bytes());
-    field(hasher, row.digest.as_deref().unwrap_or_default());
 }
 
 pub(super) fn of_document(key: &str, value: &[u8]) -> i64 {
@@ -64,4 +59,10 @@ pub(super) fn of_document(key: &str, value: &[u8]) -> i64 {
 fn field(hasher: &mut Hasher, bytes: &[u8]) {
     hasher.update(&bytes.len().to_le_bytes());
     hasher.update(bytes);
+}
+
+/// What is missing differs from what is empty.
+fn optional(hasher: &mut Hasher, text: Option<&str>) {
+    hasher.update(&[u8::from(text.is_some())]);
+    field(hasher, text.unwrap_or_default().as_bytes());
 }

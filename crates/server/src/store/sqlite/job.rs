@@ -1,17 +1,15 @@
-//! What is asked of the writer, and how each kind of work is done inside its transaction.
+//! What is asked of the writer: work inside its transaction, and who waits for the outcome.
 
-use parlour_hub::log::{Draft, Head, NewEntry, Refused, Snapshot, Stored};
-use parlour_protocol::content::Content;
-use parlour_protocol::{RoomName, UserId};
+use parlour_hub::log::Draft;
+use parlour_protocol::content::{Content, NewText, Text};
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
-use super::super::{Document, Keep, StoreError};
-use super::append::{self, Witness};
+use super::super::{Document, StoreError};
+use super::append::Witness;
 use super::checksum;
 use super::fault::Fault;
-use super::search;
-use super::upkeep;
+use super::reader::Reply;
 
 /// Memory that a small value costs beside its bytes.
 const OVERHEAD_BYTES: usize = 128;
@@ -21,41 +19,13 @@ const PUT: &str = "INSERT INTO document (key, value, checksum) VALUES (?1, ?2, ?
 const DELETE: &str = "DELETE FROM document WHERE key = ?1";
 const PROBE: &str = "UPDATE probe SET count = count + 1";
 
-/// Messages that one search makes searchable at most.
-const INDEX_ROWS: i64 = 20_000;
-
-/// What a [`Job`] came to.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Done {
-    /// One answer per draft.
-    Appended(Vec<Result<Stored, Refused>>),
-    /// The ends of the room.
-    Ends(Option<Head>),
-    /// The rooms that were changed.
-    Rooms(Vec<RoomName>),
-    /// It is done.
-    Nothing,
-}
-
-/// The answer to a [`Job`].
-pub(super) type Answer = Result<Done, StoreError>;
-
 /// A piece of work, and who waits for it.
 pub(super) struct Job {
-    pub(super) work: Work,
-    pub(super) reply: oneshot::Sender<Answer>,
-}
-
-#[derive(Debug)]
-pub(super) enum Work {
-    Append(Vec<Draft>),
-    Put(Vec<Document>),
-    Trim(RoomName, Keep),
-    Erase(UserId, UserId),
-    Restore(RoomName, Snapshot),
-    Renew,
-    Index,
-    Check,
+    /// The rows that the transaction grows by.
+    pub(super) rows: usize,
+    /// The memory that waits with it in the queue.
+    pub(super) bytes: usize,
+    task: Box<dyn Task>,
 }
 
 /// What a transaction leaves behind for later, if it is committed.
@@ -64,10 +34,12 @@ pub(super) struct Aftermath {
     /// How to recognise the transaction in a reopened database.
     pub(super) witness: Option<Witness>,
     pub(super) sweeps: Vec<Sweep>,
-    /// Whether somebody asked for a check.
-    pub(super) checked: bool,
-    /// Whether the log must be emptied, because it holds what was erased.
+    /// New messages, which cannot be found yet.
+    pub(super) added: usize,
+    /// Whether texts were erased, which the write-ahead log still holds.
     pub(super) erased: bool,
+    /// Whether somebody waits until the log holds none of them.
+    pub(super) checked: bool,
 }
 
 /// Rows below the floor of a room, already invisible, that are still to be deleted.
@@ -77,65 +49,65 @@ pub(super) struct Sweep {
     pub(super) floor: i64,
 }
 
-impl Work {
-    /// The rows that the transaction grows by.
-    pub(super) fn rows(&self) -> usize {
-        match self {
-            Self::Append(drafts) => drafts.iter().map(|draft| draft.entries.len()).sum(),
-            Self::Put(documents) => documents.len(),
-            Self::Restore(_, part) => part.tail.len(),
-            Self::Trim(..) | Self::Erase(..) | Self::Renew | Self::Index | Self::Check => 1,
-        }
+trait Task: Send {
+    fn run(&mut self, connection: &Connection, after: &mut Aftermath) -> Result<(), Fault>;
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Asked<W, T> {
+    work: W,
+    done: Option<T>,
+    reply: Reply<T>,
+}
+
+impl<W, T> Task for Asked<W, T>
+where
+    W: FnMut(&Connection, &mut Aftermath) -> Result<T, Fault> + Send,
+    T: Send,
+{
+    fn run(&mut self, connection: &Connection, after: &mut Aftermath) -> Result<(), Fault> {
+        self.done = Some((self.work)(connection, after)?);
+        Ok(())
     }
 
-    /// The memory that waits with it in the queue.
-    pub(super) fn bytes(&self) -> usize {
-        let variable: usize = match self {
-            Self::Append(drafts) => drafts.iter().flat_map(|draft| &draft.entries).map(text_bytes).sum(),
-            Self::Put(documents) => {
-                documents.iter().map(|document| document.key.len() + document.value.len()).sum()
-            }
-            _ => 0,
-        };
-        variable + self.rows() * OVERHEAD_BYTES
-    }
-
-    /// Does the work inside the transaction that is open on `connection`.
-    pub(super) fn run(&self, connection: &Connection, after: &mut Aftermath) -> Result<Done, Fault> {
-        match self {
-            Self::Append(drafts) => {
-                return append::append(connection, drafts, &mut after.witness).map(Done::Appended);
-            }
-            Self::Trim(room, keep) => {
-                let (ends, sweep) = upkeep::trim(connection, room, *keep)?;
-                after.sweeps.extend(sweep);
-                return Ok(Done::Ends(ends));
-            }
-            Self::Erase(user, alias) => {
-                after.erased = true;
-                return upkeep::erase(connection, user, alias).map(Done::Rooms);
-            }
-            Self::Restore(room, part) => {
-                return upkeep::restore(connection, room, part).map(|ends| Done::Ends(Some(ends)));
-            }
-            Self::Renew => upkeep::renew(connection)?,
-            Self::Index => search::index(connection, INDEX_ROWS)?,
-            Self::Put(documents) => put(connection, documents)?,
-            Self::Check => {
-                after.checked = true;
-                probe(connection)?;
-            }
-        }
-        Ok(Done::Nothing)
+    /// An answer that nobody waits for any more is dropped.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { done, reply, .. } = *self;
+        drop(reply.send(outcome.and_then(|()| done.ok_or(StoreError::Indeterminate))));
     }
 }
 
-fn text_bytes(entry: &NewEntry) -> usize {
-    match &entry.content {
-        Content::Message(said) => said.text.len(),
-        Content::Edit(edit) => edit.text.as_ref().map_or(0, |text| text.len()),
-        _ => 0,
+impl Job {
+    /// Asks for work, which may be done again after its transaction was rolled back.
+    pub(super) fn new<T: Send + 'static>(
+        (rows, bytes): (usize, usize),
+        work: impl FnMut(&Connection, &mut Aftermath) -> Result<T, Fault> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
+        let (reply, answer) = oneshot::channel();
+        let task = Box::new(Asked { work, done: None, reply });
+        (Self { rows, bytes: bytes + rows * OVERHEAD_BYTES, task }, answer)
     }
+
+    /// Does the work inside the transaction that is open on `connection`.
+    pub(super) fn run(&mut self, connection: &Connection, after: &mut Aftermath) -> Result<(), Fault> {
+        self.task.run(connection, after)
+    }
+
+    /// Tells how the transaction ended.
+    pub(super) fn answer(self, outcome: Result<(), StoreError>) {
+        self.task.answer(outcome);
+    }
+}
+
+/// The rows and bytes of drafts.
+pub(super) fn size_of(drafts: &[Draft]) -> (usize, usize) {
+    let entries = || drafts.iter().flat_map(|draft| &draft.entries);
+    let bytes = |content: &Content| match content {
+        Content::Message(Text { text, .. }) => text.len(),
+        Content::Edit(NewText { text, .. }) => text.as_ref().map_or(0, |text| text.len()),
+        _ => 0,
+    };
+    (entries().count(), entries().map(|entry| bytes(&entry.content)).sum())
 }
 
 /// Writes a row that means nothing.
@@ -143,7 +115,7 @@ pub(super) fn probe(connection: &Connection) -> rusqlite::Result<()> {
     connection.prepare_cached(PROBE)?.execute(()).map(drop)
 }
 
-fn put(connection: &Connection, documents: &[Document]) -> Result<(), Fault> {
+pub(super) fn put(connection: &Connection, documents: &[Document]) -> Result<(), Fault> {
     let mut put = connection.prepare_cached(PUT)?;
     let mut delete = connection.prepare_cached(DELETE)?;
     for Document { key, value } in documents {

@@ -1,69 +1,75 @@
-//! Finds out whether the database is the one that was closed last, or an older copy (P10).
+//! How a restored backup is noticed (P10).
 //!
-//! A random mark stands in the database and in a file beside it. A backup that is put back has the
-//! mark of its own time. The file names the old and the new mark while the database changes from one
-//! to the other, so that a crash in between is no difference.
+//! A random mark stands in the database and in a file beside it, and is drawn anew at every start and
+//! end. A database that comes from a backup has an older one than the file; a directory that was
+//! restored as a whole does not show it, nor a backup of the same run after a crash: the documentation
+//! tells operators to remove the file then.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
-use super::upkeep;
+use super::create;
 #[cfg(feature = "failpoints")]
 use crate::shard::failpoint::{Plant, planted};
 
 /// The file, inside the data directory.
-const MARK: &str = "parlour.mark";
+const FILE: &str = "parlour.mark";
+/// Becomes the file once it is on the disk.
+const NEW_FILE: &str = "parlour.mark.new";
 
-/// Why the marks cannot be compared.
+/// Why a mark was not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum MarkError {
-    /// SQLite refused.
+pub(super) enum MarkError {
     #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
-    /// The file cannot be written.
-    #[error("{path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
+    Database(#[from] rusqlite::Error),
+    #[error(transparent)]
+    File(#[from] io::Error),
 }
 
-/// Compares the marks, renews the epochs of all rooms if they differ, and writes a new mark.
-pub(super) fn compare(connection: &Connection, dir: &Path) -> Result<(), MarkError> {
-    let path = dir.join(MARK);
-    let known = fs::read_to_string(&path).unwrap_or_default();
-    let sql = "SELECT lower(hex(mark)), EXISTS (SELECT 1 FROM room) FROM lineage";
-    let (mark, has_rooms): (Option<String>, bool) =
-        connection.query_row(sql, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mark = mark.filter(|mark| !mark.is_empty());
-    let is_known = mark.as_ref().is_some_and(|mark| known.lines().any(|line| line == mark));
+/// Whether the database is not the one that was here last.
+pub(super) fn is_foreign(connection: &Connection, dir: &Path) -> Result<bool, MarkError> {
     #[cfg(feature = "failpoints")]
-    let is_known = is_known || planted(Plant::EpochKept);
-    // Without a mark it is from before there were marks.
-    if has_rooms && mark.is_some() && !is_known {
-        tracing::warn!(path = %path.display(), "the database is not the one that was closed last: all rooms begin new epochs");
-        let renewed = upkeep::renew(connection);
-        renewed.map_err(|_| rusqlite::Error::InvalidQuery)?;
+    if planted(Plant::EpochKept) {
+        return Ok(false);
     }
-    let new = uuid::Uuid::new_v4().simple().to_string();
-    write(&path, &format!("{}\n{new}\n", mark.unwrap_or_default()))?;
-    connection.execute("UPDATE lineage SET mark = unhex(?1)", [&new])?;
-    write(&path, &format!("{new}\n"))
+    let noted = match fs::read_to_string(dir.join(FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        noted => noted?,
+    };
+    Ok(match read(connection)? {
+        // Never marked: a new database, or one from before there were marks.
+        None => !noted.is_empty(),
+        Some(mark) => noted.lines().all(|line| line != mark),
+    })
 }
 
-fn write(path: &Path, text: &str) -> Result<(), MarkError> {
-    let write = || {
-        let unfinished = path.with_extension("mark-new");
-        let mut file = File::create(&unfinished)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)?;
-        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
-    };
-    write().map_err(|source| MarkError::File { path: path.to_owned(), source })
+/// Draws a new mark. Wherever this is interrupted, the file knows the database.
+pub(super) fn renew(connection: &Connection, dir: &Path) -> Result<(), MarkError> {
+    let new = uuid::Uuid::new_v4();
+    let new_line = new.simple().to_string();
+    if let Some(old) = read(connection)? {
+        write(dir, &format!("{old}\n{new_line}\n"))?;
+    }
+    connection.execute("UPDATE lineage SET mark = ?1", [new.into_bytes()])?;
+    write(dir, &format!("{new_line}\n"))?;
+    Ok(())
+}
+
+fn read(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let mark = connection.query_row("SELECT mark FROM lineage", (), |row| row.get::<_, Option<[u8; 16]>>(0));
+    let mark = mark.optional()?.flatten();
+    Ok(mark.map(|mark| uuid::Uuid::from_bytes(mark).simple().to_string()))
+}
+
+fn write(dir: &Path, text: &str) -> io::Result<()> {
+    let (path, new) = (dir.join(FILE), dir.join(NEW_FILE));
+    let mut file = create(&new)?;
+    file.set_len(0)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, &path)?;
+    File::open(dir)?.sync_all()
 }

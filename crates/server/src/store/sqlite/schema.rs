@@ -11,7 +11,7 @@ use super::OpenError;
 /// The migrations in their order; the number of a file is its place here, from 1.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_rooms_and_documents.sql"),
-    include_str!("migrations/0002_entries.sql"),
+    include_str!("migrations/0002_entries_and_search.sql"),
 ];
 
 /// How long to wait for another process that holds the database, such as a backup.
@@ -88,9 +88,9 @@ fn make_durable(connection: &Connection) -> rusqlite::Result<(String, i64)> {
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
-    // What is deleted is overwritten.
-    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
+    // What is deleted is overwritten, in pages that stay and in those that become free.
+    connection.pragma_update(None, "secure_delete", true)?;
     let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     let synchronous = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
     Ok((mode, synchronous))

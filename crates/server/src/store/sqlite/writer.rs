@@ -12,23 +12,21 @@ use super::super::StoreError;
 use super::OpenError;
 use super::append::Witness;
 use super::fault::Fault;
-use super::job::{self, Aftermath, Answer, Job};
+use super::job::{self, Aftermath, Job};
 use super::queue::{EndOfService, Next, Queue};
-use super::reader::Readers;
-use super::schema;
-use super::search;
-use super::upkeep;
+use super::readers::Readers;
+use super::{index, mark, schema, upkeep};
 
 /// Rows after which a transaction takes no further job.
-const GROUP_ROWS: usize = 512;
+pub(super) const GROUP_ROWS: usize = 512;
 /// Time after which a transaction takes no further job.
 const GROUP_TIME: Duration = Duration::from_millis(2);
 /// Trimmed rows that are deleted in one transaction: no longer than a full group takes.
-const SWEEP_ROWS: i64 = 512;
-/// Quiet time after which the writer makes new messages searchable: no commit waits for that.
-const INDEX_AFTER: Duration = Duration::from_millis(500);
-/// Messages that are made searchable in one transaction.
-const INDEX_ROWS: i64 = 512;
+const SWEEP_ROWS: usize = 512;
+/// How long nobody may ask for anything before new messages are indexed.
+const IDLE: Duration = Duration::from_millis(200);
+/// Messages that may wait to be indexed while there is no pause.
+const BACKLOG: usize = 20_000;
 /// How often a writer without a database tries to open it again.
 const REOPEN_EVERY: Duration = Duration::from_secs(1);
 /// Length of the write-ahead log from which a check cuts it back, in bytes.
@@ -47,8 +45,10 @@ pub(super) struct Writer {
     finish: fn(Transaction<'_>) -> rusqlite::Result<()>,
     /// The floors of rooms whose rows below are still to be deleted.
     sweeps: BTreeMap<i64, i64>,
-    /// Whether messages have come that cannot be searched yet.
-    unindexed: bool,
+    /// Messages that are not indexed yet, or more.
+    backlog: usize,
+    /// Whether the write-ahead log may hold texts that were erased.
+    is_stale: bool,
     /// The failure that was logged last: a full disk is one line, not one per message.
     failing: Option<StoreError>,
 }
@@ -58,7 +58,7 @@ enum Failed {
     /// Rolled back: nothing was stored.
     Undone(Fault),
     /// The commit itself failed: it may be in the database or not.
-    Open { fault: Fault, answers: Vec<Answer>, witness: Option<Witness> },
+    Open { fault: Fault, witness: Option<Witness> },
 }
 
 impl From<rusqlite::Error> for Failed {
@@ -83,7 +83,8 @@ impl Writer {
             connection: Some(connection),
             finish: |transaction| transaction.commit(),
             sweeps: BTreeMap::new(),
-            unindexed: true,
+            backlog: 1,
+            is_stale: true,
             failing: None,
         }
     }
@@ -92,21 +93,28 @@ impl Writer {
     pub(super) fn run(mut self) {
         let queue = Arc::clone(&self.queue);
         let _end = EndOfService(&queue);
+        let mut idle = IDLE;
         loop {
             let next = match self.connection {
                 None => queue.pop_within(REOPEN_EVERY),
                 Some(_) if !self.sweeps.is_empty() => queue.pop_within(Duration::ZERO),
-                Some(_) if self.unindexed => queue.pop_within(INDEX_AFTER),
+                Some(_) if self.backlog > 0 => queue.pop_within(idle),
                 Some(_) => queue.pop(),
             };
             if self.connection.is_none() {
                 self.reopen();
             }
+            let is_idle = matches!(next, Next::Nothing);
             match next {
                 Next::Item(job) => self.commit(vec![job], Some(&queue)),
-                Next::Nothing => self.index(),
+                Next::Nothing => {}
                 Next::Closed => break,
             }
+            if self.backlog > BACKLOG || (is_idle && self.sweeps.is_empty()) {
+                self.index();
+            }
+            // Once it is idle it goes on until all is indexed, or somebody asks.
+            idle = if is_idle { Duration::ZERO } else { IDLE };
             self.sweep();
         }
         self.close();
@@ -115,17 +123,17 @@ impl Writer {
     /// Commits a group that begins with `group` and takes along what waits in `more`; answers all.
     fn commit(&mut self, mut group: Vec<Job>, more: Option<&Queue<Job>>) {
         let Some(connection) = &mut self.connection else {
-            return answer_all(group, StoreError::Unavailable);
+            return answer_all(group, Err(StoreError::Unavailable));
         };
         match transact(connection, &mut group, more, self.finish) {
-            Ok((answers, after)) => {
-                answer_each(group, answers);
+            Ok(after) => {
                 self.follow_up(after);
+                answer_all(group, Ok(()));
             }
             Err(Failed::Undone(fault)) => self.undone(group, &fault),
-            Err(Failed::Open { fault, answers, witness }) => {
+            Err(Failed::Open { fault, witness }) => {
                 self.note(&fault);
-                self.decide(group, answers, witness);
+                self.decide(group, witness);
             }
         }
     }
@@ -134,17 +142,18 @@ impl Writer {
         if self.failing.take().is_some() {
             tracing::info!(path = %self.path.display(), "the database takes writes again");
         }
-        self.unindexed = true;
         self.sweeps.extend(after.sweeps.into_iter().map(|sweep| (sweep.room_id, sweep.floor)));
-        if let (true, Some(connection)) = (after.checked || after.erased, &self.connection) {
+        self.backlog += after.added;
+        self.is_stale |= after.erased;
+        if let (true, Some(connection)) = (after.checked, &self.connection) {
             let wal = self.path.with_extension("db-wal");
-            let large = wal.metadata().is_ok_and(|file| file.len() > WAL_LARGE_BYTES);
-            // A reader in another process may be in the way; the next check tries again.
-            if !large && !after.erased {
-                return;
-            }
-            if let Err(error) = truncate_wal(connection) {
-                tracing::warn!(%error, path = %wal.display(), "could not truncate the log");
+            let is_large = || wal.metadata().is_ok_and(|file| file.len() > WAL_LARGE_BYTES);
+            if self.is_stale || is_large() {
+                match truncate_wal(connection) {
+                    Ok(()) => self.is_stale = false,
+                    // A reader in another process may be in the way; the next check tries again.
+                    Err(error) => tracing::warn!(%error, path = %wal.display(), "could not truncate the log"),
+                }
             }
         }
     }
@@ -161,7 +170,7 @@ impl Writer {
             StoreError::Full | StoreError::Corrupt if group.len() > 1 => {
                 group.into_iter().for_each(|job| self.commit(vec![job], None));
             }
-            error => answer_all(group, error),
+            error => answer_all(group, Err(error)),
         }
     }
 
@@ -169,16 +178,16 @@ impl Writer {
     ///
     /// A failed fsync may have lost pages that the kernel now calls clean, so it is never tried
     /// again. The reopened database holds the group or not; either way it is then durable.
-    fn decide(&mut self, group: Vec<Job>, answers: Vec<Answer>, witness: Option<Witness>) {
+    fn decide(&mut self, group: Vec<Job>, witness: Option<Witness>) {
         self.reopen();
         let found = match (&self.connection, witness) {
             (Some(connection), Some(witness)) => committed(connection, witness).ok(),
             _ => None,
         };
         match found {
-            Some(true) => answer_each(group, answers),
-            Some(false) => answer_all(group, StoreError::Unavailable),
-            None => answer_all(group, StoreError::Indeterminate),
+            Some(true) => answer_all(group, Ok(())),
+            Some(false) => answer_all(group, Err(StoreError::Unavailable)),
+            None => answer_all(group, Err(StoreError::Indeterminate)),
         }
     }
 
@@ -204,37 +213,42 @@ impl Writer {
         Ok(connection)
     }
 
-    /// Makes some new messages searchable.
-    fn index(&mut self) {
-        let Some(connection) = &mut self.connection else { return };
-        match index_some(connection) {
-            Ok(is_behind) => self.unindexed = is_behind,
-            Err(fault) => {
-                // A search asks again, and fails by itself if it must.
-                self.unindexed = false;
-                self.note(&fault);
-                if fault.is_io() {
-                    self.reopen();
-                }
-            }
-        }
-    }
-
     /// Deletes some rows that were trimmed.
     fn sweep(&mut self) {
-        let Some(connection) = &mut self.connection else { return };
         if self.sweeps.is_empty() {
             return;
         }
-        if let Err(error) = delete_some(connection, &mut self.sweeps) {
-            // The rows are invisible, and the next trim of their rooms takes them along.
-            self.sweeps.clear();
-            let fault = Fault::from(error);
+        let mut sweeps = std::mem::take(&mut self.sweeps);
+        let swept = self.in_background(|connection| upkeep::sweep(connection, &mut sweeps, SWEEP_ROWS));
+        // After a failure the rows are invisible, and the next trim of their rooms takes them along.
+        if swept.is_some() {
+            self.sweeps = sweeps;
+            self.is_stale = true;
+        }
+    }
+
+    /// Indexes some messages.
+    fn index(&mut self) {
+        if self.backlog == 0 {
+            return;
+        }
+        // After a failure the next message, or the next search, tries again.
+        match self.in_background(index::advance) {
+            Some(true) => self.backlog = self.backlog.saturating_sub(index::SLICE_ROWS).max(1),
+            Some(false) | None => self.backlog = 0,
+        }
+    }
+
+    /// Does work that nobody waits for in a transaction of its own; `None` if it failed.
+    fn in_background<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Option<T> {
+        let done = do_in_transaction(self.connection.as_mut()?, work);
+        done.map_err(|fault| {
             self.note(&fault);
             if fault.is_io() {
                 self.reopen();
             }
-        }
+        })
+        .ok()
     }
 
     fn note(&mut self, fault: &Fault) {
@@ -247,7 +261,13 @@ impl Writer {
 
     fn close(&mut self) {
         self.readers.close();
-        if let Some(Err(error)) = self.connection.take().map(|connection| truncate_wal(&connection)) {
+        let Some(connection) = self.connection.take() else { return };
+        if let Some(dir) = self.path.parent()
+            && let Err(error) = mark::renew(&connection, dir)
+        {
+            tracing::warn!(%error, path = %dir.display(), "could not mark the database");
+        }
+        if let Err(error) = truncate_wal(&connection) {
             // Nothing is lost: the next start reads the log.
             tracing::warn!(%error, "could not move the log into the database");
         }
@@ -259,15 +279,15 @@ fn transact(
     group: &mut Vec<Job>,
     more: Option<&Queue<Job>>,
     finish: fn(Transaction<'_>) -> rusqlite::Result<()>,
-) -> Result<(Vec<Answer>, Aftermath), Failed> {
+) -> Result<Aftermath, Failed> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut after = Aftermath::default();
-    let answers = run_group(&transaction, group, more, &mut after).map_err(Failed::Undone)?;
+    run_group(&transaction, group, more, &mut after).map_err(Failed::Undone)?;
     match finish(transaction).map_err(Fault::from) {
-        Ok(()) => Ok((answers, after)),
+        Ok(()) => Ok(after),
         // The record that commits is the last of the log: it did not find room.
         Err(fault) if fault.answer() == StoreError::Full => Err(Failed::Undone(fault)),
-        Err(fault) => Err(Failed::Open { fault, answers, witness: after.witness }),
+        Err(fault) => Err(Failed::Open { fault, witness: after.witness }),
     }
 }
 
@@ -277,22 +297,21 @@ fn run_group(
     group: &mut Vec<Job>,
     more: Option<&Queue<Job>>,
     after: &mut Aftermath,
-) -> Result<Vec<Answer>, Fault> {
+) -> Result<(), Fault> {
     let started = Instant::now();
-    let mut answers = Vec::new();
-    let mut rows = 0;
+    let (mut done, mut rows) = (0, 0);
     loop {
-        for job in &group[answers.len()..] {
-            rows += job.work.rows();
-            answers.push(Ok(job.work.run(connection, after)?));
+        for job in &mut group[done..] {
+            rows += job.rows;
+            job.run(connection, after)?;
         }
+        done = group.len();
         if started.elapsed() >= GROUP_TIME {
-            return Ok(answers);
+            return Ok(());
         }
-        let next = more.and_then(|queue| queue.pop_if(|job| rows + job.work.rows() <= GROUP_ROWS));
-        match next {
+        match more.and_then(|queue| queue.pop_if(|job| rows + job.rows <= GROUP_ROWS)) {
             Some(job) => group.push(job),
-            None => return Ok(answers),
+            None => return Ok(()),
         }
     }
 }
@@ -302,28 +321,14 @@ fn committed(connection: &Connection, witness: Witness) -> rusqlite::Result<bool
     Ok(head == witness.head)
 }
 
-fn delete_some(connection: &mut Connection, sweeps: &mut BTreeMap<i64, i64>) -> rusqlite::Result<()> {
+fn do_in_transaction<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Fault>,
+) -> Result<T, Fault> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut budget = SWEEP_ROWS;
-    while let Some(room) = sweeps.first_entry() {
-        budget -= upkeep::sweep(&transaction, *room.key(), *room.get(), budget)?;
-        if budget <= 0 {
-            break;
-        }
-        room.remove();
-    }
-    transaction.commit()
-}
-
-/// Makes some messages searchable; returns whether there are more.
-fn index_some(connection: &mut Connection) -> Result<bool, Fault> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if search::is_behind(&transaction)? {
-        search::index(&transaction, INDEX_ROWS)?;
-    }
-    let is_behind = search::is_behind(&transaction)?;
+    let done = work(&transaction)?;
     transaction.commit()?;
-    Ok(is_behind)
+    Ok(done)
 }
 
 /// Moves the write-ahead log into the database file and empties it.
@@ -336,17 +341,8 @@ fn truncate_wal(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// An answer that nobody waits for any more is dropped.
-fn answer_each(group: Vec<Job>, answers: Vec<Answer>) {
-    for (job, answer) in group.into_iter().zip(answers) {
-        drop(job.reply.send(answer));
-    }
-}
-
-fn answer_all(group: Vec<Job>, error: StoreError) {
-    for job in group {
-        drop(job.reply.send(Err(error)));
-    }
+fn answer_all(group: Vec<Job>, outcome: Result<(), StoreError>) {
+    group.into_iter().for_each(|job| job.answer(outcome));
 }
 
 #[cfg(test)]

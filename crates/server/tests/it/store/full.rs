@@ -8,9 +8,9 @@ use parlour_hub::log::Head;
 use parlour_protocol::Seq;
 use parlour_server::store::memory::MemoryStore;
 use parlour_server::store::sqlite::{Options, SqliteStore};
-use parlour_server::store::{Document, Span, Store, StoreError};
+use parlour_server::store::{Archive as _, Document, Store, StoreError};
 
-use super::{EPOCH, append, bodies, draft, room};
+use super::{EPOCH, all, append, draft, open, room, seq, texts, trim_to};
 
 /// A file system of 2 MiB, for those who may mount one.
 struct SmallDisk(tempfile::TempDir);
@@ -53,8 +53,8 @@ async fn fill(store: &dyn Store) -> u64 {
 }
 
 async fn assert_readable(store: &dyn Store, head: u64) {
-    let (ends, tail) = store.open(room("lobby"), 9).await.expect("reads go on").expect("exists");
-    assert_eq!((ends.head, tail.len()), (Seq(head), 9), "what was refused left no trace");
+    let opened = store.open(room("lobby"), 9).await.expect("reads go on").expect("exists");
+    assert_eq!((opened.ends.head, opened.tail.len()), (Seq(head), 9), "what was refused left no trace");
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn a_full_disk_refuses_and_recovers() {
 
     fs::remove_file(disk.ballast()).expect("space again");
     let stored = append(&store, vec![draft("lobby", "again"), large]).await;
-    assert_eq!(stored[0].seq, Seq(head + 1));
+    assert_eq!(seq(&stored[0]), head + 1);
     assert_eq!(store.check().await, Ok(()));
     drop(store);
     let store = SqliteStore::open(&disk.0.path().join("data")).expect("not corrupt");
@@ -91,11 +91,11 @@ async fn refuse_and_recover_within_a_limit() {
     let head = fill(&store).await;
     assert_readable(&store, head).await;
 
-    store.trim(room("lobby"), Seq(head - 9)).await.expect("space again");
+    trim_to(&store, "lobby", head - 9).await;
     // Space returns as the trimmed rows are deleted, which is after the answer.
     store.check().await.expect("commits");
     let stored = append(&store, vec![draft("lobby", "again")]).await;
-    assert_eq!(stored[0].seq, Seq(head + 1));
+    assert_eq!(seq(&stored[0]), head + 1);
 }
 
 #[tokio::test]
@@ -108,8 +108,7 @@ async fn a_message_that_fits_is_stored_beside_one_that_does_not() {
     let small = store.append(vec![draft("lobby", "small")]);
     assert_eq!(large.await, Err(StoreError::Full));
     assert!(small.await.is_ok());
-    let records = store.read(room("lobby"), Span::After(Seq(0)), 9).await.expect("read");
-    assert_eq!(bodies(&records), ["first", "small"]);
+    assert_eq!(texts(&all(&store, "lobby").await), ["first", "small"]);
 }
 
 fn open_limited(dir: &Path, max_bytes: u64) -> SqliteStore {
@@ -124,10 +123,11 @@ async fn memory_forgets_the_oldest_records_of_all_rooms() {
     for n in 0..200 {
         append(&store, vec![draft("busy", &format!("{n}{}", "x".repeat(1_000)))]).await;
     }
-    let idle = store.open(room("idle"), 9).await.expect("read");
+    let idle = open(&store, "idle").await;
     let ends = |head, floor| Head { epoch: EPOCH, head: Seq(head), floor: Seq(floor) };
-    assert_eq!(idle, Some((ends(2, 2), vec![])));
-    let (busy, records) = store.open(room("busy"), u32::MAX).await.expect("read").expect("exists");
+    assert_eq!((idle.ends, idle.tail), (ends(2, 2), vec![]));
+    let opened = open(&store, "busy").await;
+    let (busy, records) = (opened.ends, opened.tail);
     assert_eq!((busy.head, records.len() as u64), (Seq(200), 200 - busy.floor.0));
     assert!((30..64).contains(&records.len()), "{} of about 1.3 KB", records.len());
     assert_eq!(records[0].seq, busy.floor.next());

@@ -4,12 +4,14 @@
 use std::fs::File;
 use std::path::Path;
 
-use parlour_hub::log::{Draft, Stored};
+use parlour_hub::log::{Draft, Guard, NewEntry, Place, Refused, Stored};
+use parlour_protocol::content::{Content, Text};
 use parlour_protocol::{Epoch, RoomName, Seq, UserId};
 use rusqlite::ffi;
 use tokio::sync::oneshot;
 
-use super::super::job::Work;
+use super::super::append::append;
+use super::super::job::{put, size_of};
 use super::super::queue::Bounds;
 use super::*;
 use crate::store::Document;
@@ -39,31 +41,31 @@ fn writer(dir: &Path) -> Writer {
     Writer::new(path, None, queue, readers, connection)
 }
 
-fn drafts(bodies: &[&str]) -> Work {
-    let draft = |body: &&str| Draft {
+type Answer<T> = Result<T, StoreError>;
+type Answers = Vec<Result<Stored, Refused>>;
+type Asked<T> = (Job, oneshot::Receiver<Answer<T>>);
+
+fn drafts(texts: &[&str]) -> Asked<Answers> {
+    let draft = |text: &&str| Draft {
         room: RoomName::parse("lobby").expect("a name"),
         new_epoch: Epoch(7),
         sender: UserId::parse("Alice").expect("an id"),
-        cid: None,
-        body: (*body).into(),
         ts: 0,
+        guard: Guard::Author,
+        entries: vec![NewEntry { cid: None, content: Content::Message(Text::plain(*text)) }],
     };
-    Work::Append(bodies.iter().map(draft).collect())
+    let drafts: Vec<_> = texts.iter().map(draft).collect();
+    Job::new(size_of(&drafts), move |connection, after| append(connection, &drafts, after))
 }
 
-fn job(work: Work) -> (Job, oneshot::Receiver<Answer>) {
-    let (reply, answer) = oneshot::channel();
-    (Job { work, reply }, answer)
-}
-
-fn ask(writer: &mut Writer, work: Work) -> Answer {
-    let (job, answer) = job(work);
+fn ask<T>(writer: &mut Writer, (job, answer): Asked<T>) -> Answer<T> {
     writer.commit(vec![job], None);
     answer.blocking_recv().expect("an answer")
 }
 
-fn stored(seq: u64) -> Answer {
-    Ok(vec![Ok(Stored { epoch: Epoch(7), seq: Seq(seq), ts: 0, dup: false })])
+fn stored(seq: u64) -> Answer<Answers> {
+    let entries = vec![Place { seq: Seq(seq), thread: None, count: 0 }];
+    Ok(vec![Ok(Stored { epoch: Epoch(7), ts: 0, dup: false, entries })])
 }
 
 #[test]
@@ -92,7 +94,8 @@ fn a_commit_that_failed_without_a_trace_is_indeterminate() {
     let mut writer = writer(dir.path());
     for finish in [FAILS_BEFORE, FAILS_AFTER] {
         writer.finish = finish;
-        let put = Work::Put(vec![Document { key: "k".into(), value: vec![1] }]);
+        let documents = [Document { key: "k".into(), value: vec![1] }];
+        let put = Job::new((1, 0), move |connection, _| put(connection, &documents));
         assert_eq!(ask(&mut writer, put), Err(StoreError::Indeterminate));
     }
 }
@@ -116,16 +119,16 @@ fn what_waits_goes_along_up_to_the_size_of_a_group() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut writer = writer(dir.path());
     let queue = Arc::clone(&writer.queue);
-    let mut answers = Vec::new();
-    for work in [drafts(&["2"]), Work::Check, drafts(&["x"; GROUP_ROWS])] {
-        let (job, answer) = job(work);
+    let (second, large) = (drafts(&["2"]), drafts(&["x"; GROUP_ROWS]));
+    let (check, checked) = Job::new((1, 0), |connection, _| Ok(job::probe(connection)?));
+    for job in [second.0, check, large.0] {
         assert!(queue.push(job, 1).is_ok());
-        answers.push(answer);
     }
-    let (first, answer) = job(drafts(&["1"]));
+    let (first, answer) = drafts(&["1"]);
     writer.commit(vec![first], Some(&queue));
     assert_eq!(answer.blocking_recv(), Ok(stored(1)));
-    assert_eq!(answers.remove(0).blocking_recv(), Ok(stored(2)));
-    assert_eq!(answers.remove(0).blocking_recv(), Ok(Ok(vec![])));
-    assert!(answers.remove(0).try_recv().is_err(), "the large one waits for the next group");
+    assert_eq!(second.1.blocking_recv(), Ok(stored(2)));
+    assert_eq!(checked.blocking_recv(), Ok(Ok(())));
+    let mut waiting = large.1;
+    assert!(waiting.try_recv().is_err(), "the large one waits for the next group");
 }
