@@ -26,6 +26,8 @@ pub(super) async fn migrate(client: &mut Client) -> Result<(), OpenError> {
         _ => {}
     }
     let transaction = client.transaction().await?;
+    // Somebody else may be at it for long.
+    transaction.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0").await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&ADVISORY_LOCK]).await?;
     // Without asking first, somebody who may not create schemas could not use one made for it.
     let schema = transaction.query("SELECT FROM pg_namespace WHERE nspname = 'parlour'", &[]).await?;

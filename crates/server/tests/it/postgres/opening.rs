@@ -129,3 +129,17 @@ async fn a_snapshot_shows_one_moment_and_takes_no_writes() {
     cut(&database);
     assert_eq!(snapshot.rooms(None, 9).await, Err(StoreError::Unavailable), "never another moment");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_start_at_once_migrate_the_database_once() {
+    let database = Database::new();
+    let nodes = [(); 4].map(|()| {
+        let address = database.address();
+        std::thread::spawn(move || open(&address))
+    });
+    let stores = nodes.map(|node| node.join().expect("it opens"));
+    for (index, store) in stores.iter().enumerate() {
+        say(store, "lobby", &index.to_string()).await.expect("stored");
+    }
+    assert_eq!(texts(&stores[0], "lobby").await, ["0", "1", "2", "3"]);
+}
