@@ -27,6 +27,8 @@ pub struct Load {
     pub publishers: u32,
     /// Workers that listen, and whose connections are lost all the time.
     pub subscribers: u32,
+    /// Whether the last publisher loses its connection again and again, with answers on the way.
+    pub restless: bool,
     /// Rooms; every worker is in all of them.
     pub rooms: u32,
     /// How long to publish.
@@ -49,6 +51,7 @@ impl Default for Load {
             url: "ws://127.0.0.1:8080/ws".into(),
             publishers: 4,
             subscribers: 4,
+            restless: true,
             rooms: 2,
             duration: Duration::from_secs(10),
             pace: Duration::from_millis(25),
@@ -217,7 +220,7 @@ impl Load {
                 rooms: rooms.clone(),
                 says,
                 changes: self.changes,
-                comes_and_goes: !says,
+                comes_and_goes: !says || (self.restless && index + 1 == self.publishers),
                 pace: self.pace,
                 dice: Dice::new(self.seed.wrapping_add(tasks.len() as u64 * 7919)),
                 began,

@@ -78,6 +78,7 @@ async fn check(options: &Options) -> anyhow::Result<Verdict> {
         url: options.url.clone(),
         publishers: options.publishers,
         subscribers: options.subscribers,
+        restless: true,
         rooms: options.rooms,
         duration: Duration::from_secs(options.seconds),
         pace: Duration::from_millis(options.pace_ms),

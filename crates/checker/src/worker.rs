@@ -101,14 +101,15 @@ impl Worker {
 
     async fn talk(&mut self, raw: &mut Raw) -> Result<(), Gone> {
         self.ask(raw, "hello", json!({"user": self.task.name}), Asked::Hello).await?;
-        let end = self
-            .task
-            .comes_and_goes
-            .then(|| Instant::now() + Duration::from_millis(100 + self.task.dice.below(LIFE_MS)));
+        let lives_ms = if self.task.says { LIFE_MS / 4 } else { LIFE_MS };
+        let end = Instant::now() + Duration::from_millis(100 + self.task.dice.below(lives_ms));
         let mut next_saying = Instant::now();
         while !self.is_done() {
             self.enter_rooms(raw).await?;
             self.send_due(raw).await?;
+            if Instant::now() >= end && self.may_go() {
+                return Err(Gone);
+            }
             tokio::select! {
                 event = raw.next() => self.take(raw, event?).await?,
                 () = sleep_until(next_saying) => {
@@ -117,11 +118,14 @@ impl Worker {
                 }
                 () = self.task.phase_changed() => {}
             }
-            if end.is_some_and(|end| Instant::now() >= end) && self.task.is_publishing() {
-                return Err(Gone);
-            }
         }
         Ok(())
+    }
+
+    /// Whether the connection may be lost now: that of a publisher while answers are on their way.
+    fn may_go(&self) -> bool {
+        let is_waiting = !self.task.says || self.outbox.len() > 0;
+        self.task.comes_and_goes && self.task.is_publishing() && is_waiting
     }
 
     fn is_done(&self) -> bool {

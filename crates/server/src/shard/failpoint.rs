@@ -18,7 +18,7 @@ const VARIABLE: &str = "PARLOUR_PLANT";
 /// Whom a planted server takes everybody for who comes back: the owner of the checker's rooms.
 const OWNER: &str = "keeper";
 /// Every so many deliveries one is left out.
-const SKIP: u32 = 97;
+const SKIP: u32 = 11;
 
 /// A bug that the checker must find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,12 +75,12 @@ pub(super) fn misjoin(mut caller: Caller, mut since: Option<Position>) -> (Calle
     (caller, since)
 }
 
-/// Whether a batch is left out for one connection.
-pub(super) fn skips(slot: u32) -> bool {
+/// Whether a batch is left out for one of its recipients.
+pub(super) fn skips() -> bool {
     thread_local!(static COUNT: Cell<u32> = const { Cell::new(0) });
     planted(Plant::SkipWhenFull) && {
         COUNT.set(COUNT.get().wrapping_add(1));
-        COUNT.get() % SKIP == slot % SKIP
+        COUNT.get().is_multiple_of(SKIP)
     }
 }
 

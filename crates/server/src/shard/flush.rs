@@ -80,7 +80,7 @@ impl Shard {
                 continue;
             }
             #[cfg(feature = "failpoints")]
-            if super::failpoint::skips(slot) {
+            if super::failpoint::skips() {
                 continue;
             }
             let mut start = batch.start;
