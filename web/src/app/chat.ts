@@ -44,6 +44,7 @@ export class Chat {
   /** Messages of at most this many bytes are taken. */
   messageBytes = 65_536;
   #wasOnline = false;
+  #looking: Promise<string[]> | undefined;
   readonly actions: Actions;
   readonly #parlour: Parlour;
   readonly #reader: Reader;
@@ -142,7 +143,13 @@ export class Chat {
   }
 
   /** Looks up which rooms there are, and returns the names of the user's private conversations. */
-  async lookAround(): Promise<string[]> {
+  lookAround(): Promise<string[]> {
+    // Many rooms may want it at once.
+    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+    return this.#looking;
+  }
+
+  async #look(): Promise<string[]> {
     const rooms = await this.#parlour.rooms().catch(() => []);
     batch(() => rooms.forEach((summary) => this.#countUnread(summary)));
     this.openRooms.value = rooms.filter(
@@ -214,6 +221,12 @@ export class Chat {
     if (this.openRoom.value === room) this.show(rest.keys().next().value ?? "general");
   }
 
+  /** Who goes on where they were sees what was before, too. */
+  async #showEnough(conversation: Conversation): Promise<void> {
+    const { older, view } = conversation;
+    if (older.value === "some" && view.messages().length < FEW) await this.loadOlder(conversation);
+  }
+
   /** Fetches what joining does not tell: who was here lately, what the room is about, and what was said. */
   async #refresh(conversation: Conversation): Promise<void> {
     const { room, peer, view } = conversation;
@@ -223,6 +236,7 @@ export class Chat {
       const receipts = await this.#parlour.receipts(room, conversation.newest ?? 0n).catch(() => undefined);
       if (receipts) view.apply({ type: "receipts", payload: receipts });
     } else {
+      void this.#showEnough(conversation);
       const [list, info] = await Promise.all([
         this.#parlour.members(room).catch(() => undefined),
         this.#parlour.info(room).catch(() => undefined),
@@ -294,8 +308,7 @@ export class Chat {
       conversation.oldest = joined.head - missed + 1n;
       conversation.older.value = joined.head - missed <= joined.floor ? "none" : "some";
       if (conversation.readSeq < joined.head - missed) void this.lookAround();
-      // Who goes on where they were sees what was before, too.
-      if (joined.recovered && missed < FEW) void this.loadOlder(conversation);
+      if (missed < FEW && conversation === this.open.value) void this.#showEnough(conversation);
     }
     this.#sawOwn(conversation, own);
     conversation.refresh();

@@ -220,6 +220,8 @@ export class Rooms {
     this.#rooms.delete(room);
     this.#port.memory.set(room, undefined);
     this.#port.emit("left", { room, ...(code !== undefined && { code }) });
+    // What waits to be said there is for the server to refuse.
+    this.#port.requests.flush();
   }
 
   /** Returns the track of a private conversation, which begins after `last` if it is new. */

@@ -254,8 +254,10 @@ test("a room that the server did not resume is asked for, and left if it is refu
   const [join] = play.socket.heard();
   assert.deepEqual(join!.payload, { room: "general", since: { epoch: EPOCH, seq: 5 } });
   play.socket.refuse(join!.id, "not_found");
+  void play.parlour.publish("general", "hi");
   await play.settle();
   assert.deepEqual(play.told(), ["left general not_found"]);
+  assert.equal(play.socket.heard()[0]!.type, "publish", "what waits to be said there is for the server to refuse");
 });
 
 test("a room whose resume was refused without an id is asked for again", async () => {

@@ -96,6 +96,8 @@ impl Driver {
     pub(super) fn forget(&mut self, room: &RoomName) {
         self.rooms.remove(room);
         self.reader.tell(Told::position(room.clone(), None));
+        // What waits to be said there is for the server to refuse.
+        self.run_lane(room);
     }
 
     fn rewound(&mut self, room: &RoomName, reason: Option<Unrecovered>, head: Seq) {

@@ -166,15 +166,22 @@ async fn an_unanswered_message_is_repeated_under_its_cid_and_a_question_fails() 
 async fn a_room_that_has_no_time_is_asked_again_and_one_that_is_gone_is_named() {
     within_limits(async {
         let fake = Fake::start().await;
-        let (peer, _client, mut updates) = entered(&fake, 1).await;
+        let (peer, client, mut updates) = entered(&fake, 1).await;
         peer.close(1012).await;
         let mut peer = fake.welcome().await;
+        let said = tokio::spawn(async move { client.publish("general", "hi").await });
         for code in [ErrorCode::Unavailable, ErrorCode::NotFound] {
             let (id, command) = peer.command().await;
             assert!(matches!(command, Command::Join(_)), "{command:?}");
             let refusal = parlour_client::Refusal { retry_after_ms: Some(1), ..code.into() };
             peer.answer(id, Event::Error(refusal)).await;
         }
+        // What was to be said there waits no longer.
+        let (id, command) = peer.command().await;
+        assert!(matches!(command, Command::Publish(_)), "{command:?}");
+        peer.answer(id, Event::Error(ErrorCode::Forbidden.into())).await;
+        let said = said.await.expect("no panic");
+        assert_eq!(said.expect_err("refused").code(), Some(ErrorCode::Forbidden));
         let lost = next(&mut updates).await;
         assert!(
             matches!(&lost, Update::RoomLost { refusal, .. } if refusal.code == ErrorCode::NotFound),
