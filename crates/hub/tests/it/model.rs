@@ -71,6 +71,11 @@ impl Model {
         self.views.get(&(conn, room.clone()))
     }
 
+    /// Whether a room waits for the store.
+    pub fn is_opening(&self, room: &RoomName) -> bool {
+        matches!(self.rooms.get(room), Some(RoomState::Opening(_)))
+    }
+
     /// Notes that a connection has ended.
     pub fn forget(&mut self, conn: ConnId) {
         self.ended.insert(conn);

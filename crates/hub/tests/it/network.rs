@@ -250,7 +250,11 @@ impl Network {
                 }
                 self.perform(&Op::Survey { room });
             }
-            Op::Survey { room } if self.world.store.rooms.contains_key(&rooms(room)) => {
+            // The model takes what waited for a room as one step, without a survey between.
+            Op::Survey { room }
+                if self.world.store.rooms.contains_key(&rooms(room))
+                    && !self.model.is_opening(&rooms(room)) =>
+            {
                 let input = self.world.store.survey(&rooms(room));
                 self.world.feed(&rooms(room), input, &mut |seen| self.model.follow(seen));
             }
