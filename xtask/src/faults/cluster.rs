@@ -69,17 +69,19 @@ impl Cluster {
     pub(super) fn terminate(&self) -> Result<()> {
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
                    AND backend_type = 'client backend' ORDER BY state = 'active' DESC";
-        match self.psql(sql)?.status.success() {
-            true => Ok(()),
-            false => bail!("psql failed"),
+        let output = self.psql(sql)?;
+        // One "t" per connection.
+        if !output.status.success() || !output.stdout.contains(&b't') {
+            bail!("no connection was terminated: {}", String::from_utf8_lossy(&output.stderr));
         }
+        Ok(())
     }
 
     fn psql(&self, sql: &str) -> Result<Output> {
         let psql = program("psql").context("psql is not installed")?;
         let port = self.port.to_string();
         let output = Command::new(psql)
-            .args(["-h", "127.0.0.1", "-p", &port, "-U", "parlour", "-d", "postgres", "-X", "-q", "-c", sql])
+            .args(["-h", "127.0.0.1", "-p", &port, "-U", "parlour", "-d", "postgres", "-XqAt", "-c", sql])
             .output()?;
         Ok(output)
     }

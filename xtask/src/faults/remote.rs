@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::cluster::Cluster;
 use super::process::{Checker, Outcome, Server};
@@ -47,8 +47,14 @@ fn kill_database(job: &mut Job) -> Result<Outcome> {
 }
 
 /// Longer than the server waits for an answer, so that it does not know what became of a commit.
+const FROZEN: Duration = Duration::from_secs(4);
+
 fn freeze(job: &mut Job) -> Result<Outcome> {
-    under_load(job, |cluster, _| cluster.freeze(Duration::from_secs(4)))
+    let outcome = under_load(job, |cluster, _| cluster.freeze(FROZEN))?;
+    if outcome.skipped.is_none() && Duration::from_millis(outcome.pause_ms) < FROZEN {
+        bail!("the database did not stand still for the server, so nothing was shown");
+    }
+    Ok(outcome)
 }
 
 fn terminate(job: &mut Job) -> Result<Outcome> {
