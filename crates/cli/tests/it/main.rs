@@ -1,6 +1,7 @@
 //! The program as its users start it.
 
 mod migrate;
+mod nodes;
 mod operators;
 #[path = "../../../server/tests/it/harness/postgres.rs"]
 #[expect(dead_code, reason = "the tests of the server use the rest")]

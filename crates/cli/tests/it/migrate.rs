@@ -11,12 +11,16 @@ fn with(database: &Database, directory: &Path, arguments: &[&str]) -> (i32, Stri
     run(parlour(directory, arguments).env("DATABASE_URL", database.address()))
 }
 
+/// Returns where a server takes clients; it says so once.
+pub(crate) fn url(server: &Running) -> String {
+    format!("ws://{}/ws", server.address("Web client"))
+}
+
 /// Says lines in a room.
-fn say(server: &Running, directory: &Path, lines: &str) {
-    let url = format!("ws://{}/ws", server.address("Web client"));
+pub(crate) fn say(url: &str, directory: &Path, lines: &str) {
     let said = directory.join("said");
     std::fs::write(&said, lines).expect("written");
-    let talk = ["chat", "--room", "general", "--user", "Alice", "--url", &url];
+    let talk = ["chat", "--room", "general", "--user", "Alice", "--url", url];
     let file = std::fs::File::open(said).expect("opened");
     let (code, _, err) = run(parlour(directory, &talk).stdin(file));
     assert_eq!(code, 0, "{err}");
@@ -33,7 +37,7 @@ fn rooms_move_to_postgresql_and_go_on_there() {
     let (database, home) = (Database::new(), tempfile::tempdir().expect("a directory"));
     let here = home.path();
     let server = Running::start(&mut dev(&home, &["--no-limits"]));
-    say(&server, here, "one\ntwo\n");
+    say(&url(&server), here, "one\ntwo\n");
 
     let (code, _, err) = with(&database, here, &["migrate"]);
     assert!(code == 1 && err.contains("locked by another process"), "{err}");
@@ -52,10 +56,10 @@ fn rooms_move_to_postgresql_and_go_on_there() {
     assert_eq!(rooms(&after), rooms(&before));
     assert_eq!(rooms(&after).len(), 4, "{after}");
 
-    let url = database.address();
-    let on_postgres = ["--no-limits", "--set", &format!("database={url}")].map(str::to_owned);
+    let address = database.address();
+    let on_postgres = ["--no-limits", "--set", &format!("database={address}")].map(str::to_owned);
     let server = Running::start(&mut dev(&home, &on_postgres.each_ref().map(String::as_str)));
-    say(&server, here, "three\n");
+    say(&url(&server), here, "three\n");
     server.signal("TERM");
     assert_eq!(server.end().0, 0);
     let texts = database.sql("SELECT seq, sender, body FROM message ORDER BY seq");

@@ -103,10 +103,6 @@ impl Cluster {
         format!("postgres://{OWNER}@127.0.0.1:{}/{database}", self.port)
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Runs SQL as the owner, behind the store's back; returns the rows, as text.
     pub(crate) fn sql(&self, database: &str, sql: &str) -> String {
         succeeded(self.psql(OWNER, database, sql))
