@@ -15,9 +15,6 @@ use crate::record::{Content, History, Log};
 use crate::sdk;
 use crate::worker::Worker;
 
-/// How long workers may take to get final answers, and then to see everything.
-const SETTLE: Duration = Duration::from_secs(45);
-
 /// What is done to a server.
 #[derive(Debug, Clone)]
 pub struct Load {
@@ -41,6 +38,8 @@ pub struct Load {
     pub changes: bool,
     /// Whether the rooms are private, and one worker loses its place in the end.
     pub private: bool,
+    /// How long workers may take in the end to get final answers, and then to see everything.
+    pub patience: Duration,
     /// Where the random choices begin.
     pub seed: u64,
 }
@@ -58,6 +57,7 @@ impl Default for Load {
             sdk_share: 0.25,
             changes: false,
             private: false,
+            patience: Duration::from_secs(45),
             seed: 1,
         }
     }
@@ -180,6 +180,7 @@ pub struct Running {
     url: Url,
     rooms: Vec<String>,
     private: bool,
+    patience: Duration,
     /// Who loses the place in private rooms.
     victim: String,
     workers: JoinSet<Log>,
@@ -235,7 +236,8 @@ impl Load {
         }
         let open = tasks.iter().map(|task| Arc::clone(&task.open)).collect();
         let workers = self.spawn(tasks);
-        Ok(Running { url, rooms, private: self.private, victim, workers, phase, open, keeper })
+        let (private, patience) = (self.private, self.patience);
+        Ok(Running { url, rooms, private, patience, victim, workers, phase, open, keeper })
     }
 
     fn spawn(&self, tasks: Vec<Task>) -> JoinSet<Log> {
@@ -277,7 +279,7 @@ impl Running {
             sleep(Duration::from_secs(2)).await;
         }
         let _ = self.phase.send(Phase::Settling);
-        let deadline = Instant::now() + SETTLE;
+        let deadline = Instant::now() + self.patience;
         // A worker counts what is open at its next step; until then it may still say something.
         sleep(Duration::from_millis(500)).await;
         while self.open.iter().any(|open| open.load(Relaxed) > 0) && Instant::now() < deadline {
@@ -286,7 +288,7 @@ impl Running {
         let histories = self.keeper.histories(&self.rooms).await?;
         let place = |history: &History| (history.room.clone(), (history.epoch.clone(), history.head));
         let heads = Arc::new(histories.iter().map(place).collect());
-        let _ = self.phase.send(Phase::Draining(heads, Instant::now() + SETTLE));
+        let _ = self.phase.send(Phase::Draining(heads, Instant::now() + self.patience));
         let mut logs = vec![self.keeper.into_log()];
         while let Some(ended) = self.workers.join_next().await {
             logs.push(ended.map_err(Failed::Worker)?);

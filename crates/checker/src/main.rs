@@ -48,6 +48,9 @@ struct Options {
     /// An older backup is put back meanwhile: epochs may change
     #[arg(long)]
     rewinds: bool,
+    /// How long workers may take in the end to see everything, in seconds
+    #[arg(long, default_value_t = 45)]
+    patience_s: u64,
     /// Where random choices begin
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -85,6 +88,7 @@ async fn check(options: &Options) -> anyhow::Result<Verdict> {
         sdk_share: options.sdk_share,
         changes: options.edits,
         private: options.private,
+        patience: Duration::from_secs(options.patience_s),
         seed: options.seed,
     };
     let running = load.start().await?;
