@@ -41,7 +41,7 @@ impl Cluster {
         let data = dir.join("data");
         // A locale in which `a` comes before `B`: ours are compared by their bytes all the same.
         let locale = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"];
-        let made = as_server(program("initdb"))
+        let made = as_server(&program("initdb"))
             .args(locale)
             .args(["--encoding=UTF8", "--no-sync", "--auth=trust", "--username", ADMINISTRATOR])
             .arg("-D")
@@ -57,7 +57,7 @@ impl Cluster {
     fn run(dir: PathBuf, settings: &[&str]) -> Self {
         let port = free_port();
         let settings = settings.iter().flat_map(|setting| ["-c", setting]);
-        let mut keeper = as_server("sh".into())
+        let mut keeper = as_server(Path::new("sh"))
             .args(["-c", KEEPER, "keeper"])
             .arg(&dir)
             .arg(program("postgres"))
@@ -196,7 +196,7 @@ fn owned_by_server(dir: TempDir) -> PathBuf {
     dir
 }
 
-fn as_server(program: PathBuf) -> Command {
+fn as_server(program: &Path) -> Command {
     let mut command = Command::new(program);
     if getuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
