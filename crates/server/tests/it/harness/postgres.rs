@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
+use super::PATIENCE;
+
 /// Whose processes the server's are if the tests run as root, which it refuses to be.
 const NOBODY: u32 = 65_534;
 /// Who owns the databases, without further rights.
@@ -105,12 +107,12 @@ impl Cluster {
 
     /// Runs SQL as the owner, behind the store's back; returns the rows, as text.
     pub(crate) fn sql(&self, database: &str, sql: &str) -> String {
-        succeeded(self.psql(OWNER, database, sql))
+        succeeded(&self.psql(OWNER, database, sql))
     }
 
     /// Runs SQL as the administrator.
     pub(crate) fn administer(&self, database: &str, sql: &str) -> String {
-        succeeded(self.psql(ADMINISTRATOR, database, sql))
+        succeeded(&self.psql(ADMINISTRATOR, database, sql))
     }
 
     fn psql(&self, user: &str, database: &str, sql: &str) -> std::process::Output {
@@ -139,10 +141,28 @@ impl Cluster {
     pub(crate) fn crash(&self) {
         let backend = "SELECT min(pid) FROM pg_stat_activity WHERE application_name = 'parlour'";
         let backend = self.administer("postgres", backend).trim().parse().expect("a connection of a store");
-        // It may have ended since.
-        let _ = kill_process(Pid::from_raw(backend).expect("not zero"), Signal::KILL);
+        let before = self.asked(CHECKPOINTER).expect("the server is up");
+        if kill_process(Pid::from_raw(backend).expect("not zero"), Signal::KILL).is_err() {
+            // It has ended since, and the server has not noticed a thing.
+            return;
+        }
+        // Only a checkpointer of another time says that the server has been down: at first it does
+        // not know yet.
+        let begun = Instant::now();
+        while self.asked(CHECKPOINTER).is_none_or(|now| now == before || now.trim().is_empty()) {
+            assert!(begun.elapsed() < PATIENCE, "the server comes back");
+        }
+    }
+
+    /// Runs SQL as the administrator, if the server is up.
+    pub(crate) fn asked(&self, sql: &str) -> Option<String> {
+        let output = self.psql(ADMINISTRATOR, "postgres", sql);
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
+
+/// When the process began that no server works without.
+const CHECKPOINTER: &str = "SELECT backend_start FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
 
 impl Drop for Cluster {
     fn drop(&mut self) {
@@ -182,7 +202,7 @@ impl Drop for Database {
     }
 }
 
-fn succeeded(output: std::process::Output) -> String {
+fn succeeded(output: &std::process::Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
