@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
-use super::PATIENCE;
-
 /// Whose processes the server's are if the tests run as root, which it refuses to be.
 const NOBODY: u32 = 65_534;
 /// Who owns the databases, without further rights.
@@ -150,7 +148,7 @@ impl Cluster {
         // not know yet.
         let begun = Instant::now();
         while self.asked(CHECKPOINTER).is_none_or(|now| now == before || now.trim().is_empty()) {
-            assert!(begun.elapsed() < PATIENCE, "the server comes back");
+            assert!(begun.elapsed() < START, "the server comes back");
         }
     }
 
