@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::create;
+use super::open::create;
 #[cfg(feature = "failpoints")]
 use crate::shard::failpoint::{Plant, planted};
 
