@@ -17,6 +17,8 @@ use crate::admin;
 
 /// Bytes of text in a message.
 pub(super) const TEXT_BYTES: usize = 128;
+/// Rooms that one connection may be in.
+const ROOMS_PER_CONNECTION: u16 = 512;
 /// Longest wait for a server that answers nothing any more.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -139,7 +141,8 @@ struct Share {
 impl Share {
     /// How many: an even part of them, or one where there are fewer than publishers.
     fn rooms(self) -> usize {
-        self.load.rooms.saturating_sub(self.number).div_ceil(self.load.publishers).max(1)
+        let part = self.load.rooms.saturating_sub(self.number).div_ceil(self.load.publishers);
+        part.clamp(1, usize::from(ROOMS_PER_CONNECTION))
     }
 
     fn room(self, message: usize) -> String {
