@@ -11,9 +11,9 @@ use parlour_checker::{Allowed, Verdict, verify};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-// tidy: one field per option
 #[derive(Debug, Parser)]
 #[command(version, about = "Checks that a running Parlour server keeps its promises about messages")]
+// tidy: one field per option
 struct Options {
     /// Where the server is; it must let anybody take any name, as `parlour dev` does
     #[arg(long, default_value = "ws://127.0.0.1:8080/ws")]

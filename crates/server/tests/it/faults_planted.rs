@@ -174,55 +174,92 @@ fn assert_found(verdict: &Verdict, kinds: &[&str]) {
     assert!(kinds.iter().all(|kind| found.contains(kind)), "{kinds:?} should be in {found:?}");
 }
 
-macro_rules! planted {
-    ($(#[$doc:meta])* $name:ident, $plant:literal, $scenario:ident, $judge:expr) => {
-        $(#[$doc])*
-        #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-        async fn $name() {
-            serve_as_child().await;
-            let verdict = $scenario(concat!("faults_planted::", stringify!($name)), $plant).await;
-            let judge: fn(&Verdict) = $judge;
-            judge(&verdict);
-        }
-    };
+/// P4, P8, P12
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn without_a_bug_nothing_is_lost_by_kills() {
+    serve_as_child().await;
+    let verdict = through_kills("faults_planted::without_a_bug_nothing_is_lost_by_kills", "").await;
+    assert_clean(&verdict);
 }
 
-planted!(
-    /// P4, P8, P12
-    without_a_bug_nothing_is_lost_by_kills, "", through_kills, assert_clean);
-planted!(
-    /// P10
-    without_a_bug_everybody_is_told_of_a_restore, "", through_restore, |verdict| {
-    assert_clean(verdict);
+/// P10
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn without_a_bug_everybody_is_told_of_a_restore() {
+    serve_as_child().await;
+    let verdict = through_restore("faults_planted::without_a_bug_everybody_is_told_of_a_restore", "").await;
+    assert_clean(&verdict);
     assert!(verdict.rewound > 0, "the backup was not older: {verdict:?}");
-});
-planted!(
-    /// P21
-    without_a_bug_the_removed_see_nothing, "", through_removal, assert_clean);
-planted!(an_ack_before_the_commit_is_found, "ack-before-commit", through_kills, |verdict| {
-    assert_found(verdict, &["acked_but_missing"]);
-});
-planted!(a_broadcast_before_the_commit_is_found, "broadcast-before-commit", through_kills, |verdict| {
-    assert_found(verdict, &["phantom"]);
-});
-planted!(a_silent_skip_is_found, "skip-when-full", through_kills, |verdict| {
-    assert_found(verdict, &["skipped"]);
-});
-planted!(a_forgotten_cid_is_found, "no-dedup", through_kills, |verdict| {
-    assert_found(verdict, &["never_said"]);
-});
-planted!(a_resume_that_loses_one_is_found, "resume-loses-one", through_kills, |verdict| {
-    assert_found(verdict, &["skipped"]);
-});
-planted!(a_resume_that_doubles_one_is_found, "resume-doubles-one", through_kills, |verdict| {
-    assert_found(verdict, &["doubled"]);
-});
-planted!(an_epoch_kept_on_restore_is_found, "epoch-kept", through_restore, |verdict| {
-    assert_found(verdict, &["acked_but_missing", "two_contents"]);
-});
-planted!(a_membership_that_is_not_checked_is_found, "membership-unchecked", through_removal, |verdict| {
-    assert_found(verdict, &["read_after_removal"]);
-});
+}
+
+/// P21
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn without_a_bug_the_removed_see_nothing() {
+    serve_as_child().await;
+    let verdict = through_removal("faults_planted::without_a_bug_the_removed_see_nothing", "").await;
+    assert_clean(&verdict);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_ack_before_the_commit_is_found() {
+    serve_as_child().await;
+    let verdict =
+        through_kills("faults_planted::an_ack_before_the_commit_is_found", "ack-before-commit").await;
+    assert_found(&verdict, &["acked_but_missing"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_broadcast_before_the_commit_is_found() {
+    serve_as_child().await;
+    let verdict =
+        through_kills("faults_planted::a_broadcast_before_the_commit_is_found", "broadcast-before-commit")
+            .await;
+    assert_found(&verdict, &["phantom"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_silent_skip_is_found() {
+    serve_as_child().await;
+    let verdict = through_kills("faults_planted::a_silent_skip_is_found", "skip-when-full").await;
+    assert_found(&verdict, &["skipped"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_forgotten_cid_is_found() {
+    serve_as_child().await;
+    let verdict = through_kills("faults_planted::a_forgotten_cid_is_found", "no-dedup").await;
+    assert_found(&verdict, &["never_said"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_resume_that_loses_one_is_found() {
+    serve_as_child().await;
+    let verdict = through_kills("faults_planted::a_resume_that_loses_one_is_found", "resume-loses-one").await;
+    assert_found(&verdict, &["skipped"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_resume_that_doubles_one_is_found() {
+    serve_as_child().await;
+    let verdict =
+        through_kills("faults_planted::a_resume_that_doubles_one_is_found", "resume-doubles-one").await;
+    assert_found(&verdict, &["doubled"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_epoch_kept_on_restore_is_found() {
+    serve_as_child().await;
+    let verdict = through_restore("faults_planted::an_epoch_kept_on_restore_is_found", "epoch-kept").await;
+    assert_found(&verdict, &["acked_but_missing", "two_contents"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_membership_that_is_not_checked_is_found() {
+    serve_as_child().await;
+    let verdict =
+        through_removal("faults_planted::a_membership_that_is_not_checked_is_found", "membership-unchecked")
+            .await;
+    assert_found(&verdict, &["read_after_removal"]);
+}
 
 /// P16: the wall clock jumps by an hour, there and back, and nobody notices.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
