@@ -7,9 +7,11 @@ use parlour_hub::log::{Head, Snapshot};
 use parlour_protocol::{Epoch, RoomName, Seq};
 use parlour_server::archive::{self, Begun, ExportError, FileError, ImportError, Totals};
 use parlour_server::store::memory::MemoryStore;
+use parlour_server::store::postgres::PostgresStore;
 use parlour_server::store::sqlite::{OpenError, SqliteStore};
 use parlour_server::store::{Archive as _, Store, StoreError};
 
+use crate::harness::postgres::Database;
 use rooms::{fill, message, room, say};
 
 mod rooms;
@@ -20,6 +22,10 @@ fn memory() -> MemoryStore {
 
 fn sqlite(directory: &Path) -> SqliteStore {
     SqliteStore::open(directory).expect("a store")
+}
+
+fn postgres(database: &Database) -> PostgresStore {
+    PostgresStore::open(&database.address()).expect("a store")
 }
 
 /// Exports everything as text.
@@ -64,8 +70,12 @@ async fn whatever_rooms_hold_comes_back_to_every_store() {
     {
         assert!(file.contains(&format!("\n{{\"type\":\"{kind}\",\"payload\"")), "no {kind} is exported");
     }
-    let stores: [Box<dyn Store>; 2] =
-        [Box::new(memory()), Box::new(sqlite(&directory.path().join("target")))];
+    let database = Database::new();
+    let stores: [Box<dyn Store>; 3] = [
+        Box::new(memory()),
+        Box::new(sqlite(&directory.path().join("target"))),
+        Box::new(postgres(&database)),
+    ];
     for target in stores {
         let totals = import(&*target, &file).await.expect("imported");
         assert_same(&exported(&*target).await, &file);
@@ -226,13 +236,25 @@ async fn an_export_beside_a_server_shows_one_moment() {
     fill(&store).await;
     let moment = exported(&store).await;
     let view = SqliteStore::open_read_only(directory.path()).expect("beside the one that writes");
-    say(&store, "general", "Alice", vec![message("later")]).await;
-    say(&store, "later", "Alice", vec![message("too")]).await;
-    assert_same(&exported(&view).await, &moment);
-    assert_ne!(rooms_of(&exported(&store).await), rooms_of(&moment));
+    stays(&view, &store, &moment).await;
+    assert!(matches!(SqliteStore::open(directory.path()), Err(OpenError::Locked { .. })));
+
+    let database = Database::new();
+    let store = postgres(&database);
+    fill(&store).await;
+    let moment = exported(&store).await;
+    let view = PostgresStore::open_read_only(&database.address()).expect("beside the one that writes");
+    stays(&view, &store, &moment).await;
+}
+
+/// The view shows the moment, whatever is said later.
+async fn stays(view: &dyn Store, store: &dyn Store, moment: &str) {
+    say(store, "general", "Alice", vec![message("later")]).await;
+    say(store, "later", "Alice", vec![message("too")]).await;
+    assert_same(&exported(view).await, moment);
+    assert_ne!(rooms_of(&exported(store).await), rooms_of(moment));
     let refused = view.append(vec![rooms::draft("general", "Alice", vec![message("no")])]).await;
     assert_eq!(refused, Err(StoreError::Unavailable), "it is for reading");
-    assert!(matches!(SqliteStore::open(directory.path()), Err(OpenError::Locked { .. })));
 }
 
 #[tokio::test]
