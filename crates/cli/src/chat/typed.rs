@@ -62,7 +62,9 @@ mod tests {
         assert!(
             matches!(read("hello", here), Typed::Command(Command::Publish(said), _) if &*said.text == "hello")
         );
-        assert!(matches!(read("/edit 7 hi", here), Typed::Command(Command::Edit(edit), _) if edit.target.0 == 7));
+        assert!(
+            matches!(read("/edit 7 hi", here), Typed::Command(Command::Edit(edit), _) if edit.target.0 == 7)
+        );
         assert!(matches!(read("/who", here), Typed::Command(Command::Members(_), word) if word == "/who"));
         assert!(matches!(read("hello", None), Typed::Wrong(refusal) if refusal.code == ErrorCode::Forbidden));
         assert!(

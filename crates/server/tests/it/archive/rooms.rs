@@ -37,7 +37,7 @@ pub(super) fn draft(name: &str, sender: &str, contents: Vec<Content>) -> Draft {
 pub(super) async fn say(store: &dyn Store, name: &str, sender: &str, contents: Vec<Content>) -> Stored {
     let drafts = contents.into_iter().map(|content| draft(name, sender, vec![content]));
     let answers = store.append(drafts.collect()).await.expect("stored");
-    answers.into_iter().map(|answer| answer.expect("accepted")).last().expect("something to say")
+    answers.into_iter().map(|answer| answer.expect("accepted")).next_back().expect("something to say")
 }
 
 fn edit(target: u64, text: &str) -> Content {
