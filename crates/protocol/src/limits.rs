@@ -42,6 +42,8 @@ pub const SEARCH_DEFAULT: u32 = 20;
 pub const ROOMS_PER_CONNECTION: usize = 512;
 /// Most members listed in one answer; the count is always exact.
 pub const MEMBERS_LISTED: usize = 500;
+/// Most members listed by `joined` in a room that is too large for notices; `members` lists more.
+pub const MEMBERS_GLIMPSED: usize = 20;
 /// Most rooms listed in one answer.
 pub const ROOMS_LISTED: usize = 500;
 /// Bad commands within one window that end a connection with 1008 `too_many_errors`.

@@ -48,7 +48,7 @@ impl Room {
             Some(Ok(after)) => {
                 self.replay(scene, Replay { caller, cause: Cause::Resume, after, events: Vec::new() }, out);
             }
-            Some(Err(reason)) => self.attach(caller, Vec::new(), Some(reason), out),
+            Some(Err(reason)) => self.attach(scene, caller, Vec::new(), Some(reason), out),
             None => {
                 let wanted = u64::from(history.min(scene.rules.history));
                 let after = Seq(self.position.0.saturating_sub(wanted).max(self.floor.0));
@@ -118,7 +118,7 @@ impl Room {
         let mut bytes = replay.events.iter().map(|event| weight(event)).sum::<usize>();
         while replay.after < self.position {
             if is_full(&replay, bytes) {
-                return self.tell_part(replay, out);
+                return self.tell_part(scene, replay, out);
             }
             let position = self.position;
             let known: Vec<_> = match self.past.ring.covers(replay.after, position) {
@@ -139,7 +139,7 @@ impl Room {
                 replay.events.push(event);
             }
         }
-        self.finish(replay, out);
+        self.finish(scene, replay, out);
     }
 
     fn read_block(&mut self, replay: Replay, out: &mut Vec<Effect>) {
@@ -213,7 +213,7 @@ impl Room {
             return;
         };
         if replay.cause != Cause::Join && !replay.events.is_empty() {
-            return self.tell_part(replay, out);
+            return self.tell_part(scene, replay, out);
         }
         let Replay { caller, cause, after, .. } = replay;
         if cause == Cause::More {
@@ -239,7 +239,7 @@ impl Room {
                 replay.after = self.floor;
                 self.replay(scene, replay, out);
             }
-            Cause::Resume => self.attach(replay.caller, Vec::new(), Some(Unrecovered::Expired), out),
+            Cause::Resume => self.attach(scene, replay.caller, Vec::new(), Some(Unrecovered::Expired), out),
             Cause::More => {
                 let resync = self.resync(Unrecovered::Expired);
                 self.go_live(replay.caller, resync, Vec::new(), out);
@@ -248,42 +248,45 @@ impl Room {
     }
 
     /// Tells a part of what was missed; the connection asks for the rest when it is ready.
-    fn tell_part(&mut self, replay: Replay, out: &mut Vec<Effect>) {
+    fn tell_part(&mut self, scene: Scene<'_>, replay: Replay, out: &mut Vec<Effect>) {
         let Replay { caller, cause, after, events } = replay;
         self.members.set_stage(&caller.user, caller.conn, Stage::Behind(after));
         let behind = self.position.0 - after.0;
-        let answer = Box::new(self.replay_answer(cause, &events, behind));
+        let answer = Box::new(self.replay_answer(scene, cause, &events, behind));
         let (to, room, replay) = (caller.conn, self.name.clone(), Replayed { events, is_live: false });
         out.push(Effect::Attach { to, room, answer, request: caller, replay });
     }
 
-    fn finish(&mut self, replay: Replay, out: &mut Vec<Effect>) {
+    fn finish(&mut self, scene: Scene<'_>, replay: Replay, out: &mut Vec<Effect>) {
         let Replay { caller, cause, mut events, .. } = replay;
         if cause == Cause::Join {
             let skipped = events.len() - fitting_tail(&events);
             events.drain(..skipped);
         }
-        let answer = self.replay_answer(cause, &events, 0);
+        let answer = self.replay_answer(scene, cause, &events, 0);
         self.go_live(caller, answer, events, out);
     }
 
-    fn replay_answer(&self, cause: Cause, events: &[Arc<Event>], behind: u64) -> Event {
+    fn replay_answer(&self, scene: Scene<'_>, cause: Cause, events: &[Arc<Event>], behind: u64) -> Event {
         let replayed = u32::try_from(events.len()).unwrap_or(u32::MAX);
         match cause {
             Cause::More => Event::Page(ReplayPage { room: self.name.clone(), replayed, behind }),
-            Cause::Join | Cause::Resume => Event::Joined(Box::new(self.joined(replayed, behind, None))),
+            Cause::Join | Cause::Resume => {
+                Event::Joined(Box::new(self.joined(scene, replayed, behind, None)))
+            }
         }
     }
 
     fn attach(
         &mut self,
+        scene: Scene<'_>,
         caller: Caller,
         events: Vec<Arc<Event>>,
         reason: Option<Unrecovered>,
         out: &mut Vec<Effect>,
     ) {
         let replayed = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        let joined = Event::Joined(Box::new(self.joined(replayed, 0, reason)));
+        let joined = Event::Joined(Box::new(self.joined(scene, replayed, 0, reason)));
         self.go_live(caller, joined, events, out);
     }
 
@@ -293,7 +296,10 @@ impl Room {
         out.push(Effect::Attach { to, room, answer: Box::new(answer), request: caller, replay });
     }
 
-    fn joined(&self, replayed: u32, behind: u64, reason: Option<Unrecovered>) -> Joined {
+    fn joined(&self, scene: Scene<'_>, replayed: u32, behind: u64, reason: Option<Unrecovered>) -> Joined {
+        // When thousands come back at once, long lists would cost more than all that they missed.
+        let is_large = self.members.count() > scene.rules.notice_members;
+        let listed = if is_large { limits::MEMBERS_GLIMPSED } else { limits::MEMBERS_LISTED };
         Joined {
             room: self.name.clone(),
             epoch: self.epoch,
@@ -305,8 +311,8 @@ impl Room {
             reason,
             durable: self.durable,
             member_count: self.count_u32(),
-            members: self.members.list_present(limits::MEMBERS_LISTED),
-            receipts: self.receipts(),
+            members: self.members.list_present(listed),
+            receipts: if is_large { Vec::new() } else { self.receipts() },
         }
     }
 }
