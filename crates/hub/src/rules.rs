@@ -52,7 +52,7 @@ impl Default for Rules {
             grace_ms: 10_000,
             typing_ms: limits::TYPING_MS,
             members_per_room: 100_000,
-            notice_members: 1_000,
+            notice_members: 250,
             history: limits::HISTORY_MESSAGES,
             patterns: Vec::new(),
         }

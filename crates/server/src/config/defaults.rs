@@ -68,7 +68,7 @@ impl Default for Limits {
             outbox_bytes: 1024 * 1024,
             rooms_per_connection: parlour_protocol::limits::ROOMS_PER_CONNECTION,
             members_per_room: 100_000,
-            notice_members: 1_000,
+            notice_members: 250,
             rate_per_s: 10,
             burst: 20,
             connections: 0,
