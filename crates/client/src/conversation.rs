@@ -13,7 +13,7 @@ use message::Source;
 pub use message::Spoken;
 use stamped::Stamped;
 
-use crate::entry::{content_of, place_of};
+use crate::entry::place_of;
 
 /// Changes that are remembered, to be applied again to messages that a page brings.
 const CHANGES: usize = 2_000;
@@ -142,7 +142,7 @@ impl Conversation {
             Event::Info(info) if info.room == self.room => self.inform(info),
             Event::Erased(erased) if erased.room == self.room => self.erase(&erased.user),
             event if place_of(event).is_some_and(|(room, _)| *room == self.room) => {
-                if let Some((header, content)) = content_of(event) {
+                if let Some((header, content)) = event.clone().into_entry() {
                     self.newest = self.newest.max(header.seq);
                     self.entry(header, content, Source::Stream);
                 }
@@ -157,7 +157,7 @@ impl Conversation {
             return;
         }
         let here: Vec<_> = page.events.iter().filter_map(Event::seq).collect();
-        for (header, content) in page.events.iter().filter_map(content_of) {
+        for (header, content) in page.events.iter().cloned().filter_map(Event::into_entry) {
             // The messages of the page show their changes already.
             let is_shown = target_of(&content).is_some_and(|target| here.binary_search(&target).is_ok());
             if !is_shown {

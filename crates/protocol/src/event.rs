@@ -205,4 +205,32 @@ impl Event {
             _ => return None,
         })
     }
+
+    /// Takes an entry of a room's log apart, as [`Header::event`] put it together; `None` for what is
+    /// not kept.
+    #[must_use]
+    pub fn into_entry(self) -> Option<(Header, Content)> {
+        Some(match self {
+            Self::Message(Message { room, seq, sender, text, ts, cid, details }) => {
+                (Header { room, seq, sender, ts, cid }, Content::Message(Text { text, details }))
+            }
+            Self::Private(PrivateMessage { room, seq, from: sender, text, ts, cid, details, .. }) => {
+                (Header { room, seq, sender, ts, cid }, Content::Message(Text { text, details }))
+            }
+            Self::Edited(change) => change.into_entry(Content::Edit),
+            Self::Deleted(change) => change.into_entry(Content::Delete),
+            Self::Reacted(change) => change.into_entry(Content::Reaction),
+            Self::Pinned(change) => change.into_entry(Content::Pin),
+            Self::RoomChanged(change) => change.into_entry(Content::Settings),
+            Self::RoleChanged(change) => change.into_entry(Content::Role),
+            _ => return None,
+        })
+    }
+}
+
+impl<T> Change<T> {
+    fn into_entry(self, content: impl FnOnce(T) -> Content) -> (Header, Content) {
+        let Self { room, seq, sender, ts, cid, what } = self;
+        (Header { room, seq, sender, ts, cid }, content(what))
+    }
 }

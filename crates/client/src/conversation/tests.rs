@@ -77,7 +77,7 @@ fn seen(entries: &[Event]) -> Conversation {
 fn told(log: &[Event], range: std::ops::Range<usize>, upto: usize) -> Vec<Event> {
     let view = seen(&log[..upto]);
     let now = |entry: &Event| {
-        let (header, content) = content_of(entry)?;
+        let (header, content) = entry.clone().into_entry()?;
         let content = match content {
             Content::Message(_) => {
                 let message = view.message(header.seq)?.clone();

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use parlour_hub::log::{Head, Record, RoomState};
-use parlour_protocol::content::{Content, Role, Settings, Text};
+use parlour_protocol::content::{Role, Settings};
 use parlour_protocol::dialect::json::{Json, decode_events};
 use parlour_protocol::dialect::{Dialect as _, Payload};
-use parlour_protocol::event::{Change, Event, Header};
+use parlour_protocol::event::{Event, Header};
 use parlour_protocol::{RoomName, Seq, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -117,34 +117,6 @@ pub(super) fn parse(text: &str) -> Option<Line> {
     }
     let mut event = None;
     decode_events(Payload::Text(text), &mut |reply| event = reply.ok().map(|reply| reply.event));
-    let (room, record) = record(event?)?;
-    Some(Line::Entry(room, record))
-}
-
-/// Turns an event of the log back into the record that it tells of.
-fn record(event: Event) -> Option<(RoomName, Record)> {
-    Some(match event {
-        Event::Message(message) => {
-            let content = Content::Message(Text { text: message.text, details: message.details });
-            let (sender, cid) = (message.sender, message.cid);
-            (message.room, Record { seq: message.seq, sender, cid, ts: message.ts, content })
-        }
-        Event::Private(message) => {
-            let content = Content::Message(Text { text: message.text, details: message.details });
-            let (sender, cid) = (message.from, message.cid);
-            (message.room, Record { seq: message.seq, sender, cid, ts: message.ts, content })
-        }
-        Event::Edited(change) => changed(change, Content::Edit),
-        Event::Deleted(change) => changed(change, Content::Delete),
-        Event::Reacted(change) => changed(change, Content::Reaction),
-        Event::Pinned(change) => changed(change, Content::Pin),
-        Event::RoomChanged(change) => changed(change, Content::Settings),
-        Event::RoleChanged(change) => changed(change, Content::Role),
-        _ => return None,
-    })
-}
-
-fn changed<T>(change: Change<T>, content: impl FnOnce(T) -> Content) -> (RoomName, Record) {
-    let Change { room, seq, sender, ts, cid, what } = change;
-    (room, Record { seq, sender, cid, ts, content: content(what) })
+    let (Header { room, seq, sender, ts, cid }, content) = Event::into_entry(event?)?;
+    Some(Line::Entry(room, Record { seq, sender, cid, ts, content }))
 }
