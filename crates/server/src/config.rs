@@ -124,6 +124,8 @@ pub struct Timeouts {
     pub ping: Duration,
     /// From a ping to any sign of life.
     pub pong: Duration,
+    /// Longest that a busy shard gathers messages before it writes them.
+    pub gather: Duration,
     /// Without progress of a blocked socket.
     pub stall: Duration,
     /// How long a lost connection may come back without a notice.

@@ -5,10 +5,9 @@
 //! request per connection keeps that check complete, and leaves nothing behind a request that a
 //! proxy could take for another one. A page needs few files, and a WebSocket outlives them all.
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -60,13 +59,16 @@ pub(crate) async fn converse(
             return None;
         }
     };
-    let visit = RefCell::new(Visit { permit, address: peer, greeting: None });
+    let visit = Mutex::new(Visit { permit, address: peer, greeting: None });
     let service = hyper::service::service_fn(|request| Box::pin(answer(request, shell, peer, &visit)));
     let (stream, early) = serve(Prefixed::new(head, stream), service).await?;
 
-    let Visit { permit, address, greeting } = visit.into_inner();
+    let Visit { permit, address, greeting } = visit.into_inner().unwrap_or_else(PoisonError::into_inner);
     match greeting {
-        Some(greeting) => Some(Upgraded { stream, early, address, greeting: *greeting, permit }),
+        Some(greeting) => {
+            let stream = stream.into_std().ok()?;
+            Some(Upgraded { stream, early, address, greeting: *greeting, permit })
+        }
         None => {
             close(stream).await;
             None
@@ -141,7 +143,7 @@ async fn answer(
     request: Request<Incoming>,
     shell: &Arc<Shell>,
     peer: IpAddr,
-    visit: &RefCell<Visit>,
+    visit: &Mutex<Visit>,
 ) -> Result<Response<Body>, Infallible> {
     let response = route(request, shell, visit).await;
     let response = response.unwrap_or_else(|refusal| problem::response(&refusal));
@@ -167,12 +169,12 @@ fn last(mut response: Response<Body>) -> Response<Body> {
 async fn route(
     request: Request<Incoming>,
     shell: &Arc<Shell>,
-    visit: &RefCell<Visit>,
+    visit: &Mutex<Visit>,
 ) -> Result<Response<Body>, Refusal> {
     let (mut head, body) = request.into_parts();
     host::check(&head, &shell.hosts)?;
     {
-        let visit = &mut *visit.borrow_mut();
+        let visit = &mut *visit.lock().unwrap_or_else(PoisonError::into_inner);
         if shell.admission.is_trusted_proxy(visit.address)
             && let Some(client) = forwarded::client(&head.headers, &shell.admission)
         {
@@ -185,7 +187,7 @@ async fn route(
     let Ok(mut response) = routes.call(Request::from_parts(head, body)).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let greeting = response.extensions_mut().remove::<Box<Greeting>>().ok_or(ErrorCode::Internal)?;
-        let visit = &mut *visit.borrow_mut();
+        let visit = &mut *visit.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(user) = &greeting.user {
             visit.permit.claim_user(user)?;
         }

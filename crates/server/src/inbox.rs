@@ -1,26 +1,28 @@
 //! The mail between threads: the only way into a shard.
 
-use std::net::SocketAddr;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use parlour_hub::input::Caller;
 use parlour_hub::{ConnId, Effect, Input};
 use parlour_protocol::event::{Event, RoomSummary};
 use parlour_protocol::{RoomName, Seq};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
-use crate::admission::Permit;
+use crate::upgrade::Upgraded;
 
 /// Mails that may wait before a node refuses new work with `overloaded`.
 const CROWDED: usize = 50_000;
+/// Mails for which an empty inbox keeps memory.
+const KEPT: usize = 1_024;
 
 /// What can wake a shard from outside.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each variant's text names its fields")]
 pub enum Mail {
-    /// A new connection, before its first byte.
-    Accepted { stream: std::net::TcpStream, peer: SocketAddr, permit: Permit },
+    /// A new connection.
+    Adopt(Box<Upgraded>),
     /// Something happens to a room whose home is this shard.
     Input { room: RoomName, input: Input },
     /// A room of another shard wants something done for connections of this one.
@@ -62,10 +64,17 @@ pub struct RoomList {
 pub struct Inbox {
     queue: Mutex<Vec<Mail>>,
     length: AtomicUsize,
-    arrived: Notify,
+    /// Ends the shard's waiting for its sockets; there once its thread runs.
+    waker: OnceLock<mio::Waker>,
 }
 
 impl Inbox {
+    /// Has `waker` called when mail comes. To be called once, before the first [`Inbox::take`].
+    pub fn listen(&self, waker: mio::Waker) {
+        // A second waker would be a second thread for the same shard.
+        let _ = self.waker.set(waker);
+    }
+
     /// Adds a mail and wakes the shard.
     pub fn post(&self, mail: Mail) {
         self.post_all([mail]);
@@ -74,26 +83,26 @@ impl Inbox {
     /// Adds several mails and wakes the shard once.
     pub fn post_all(&self, mails: impl IntoIterator<Item = Mail>) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever came first has woken it.
+        let is_first = queue.is_empty();
         queue.extend(mails);
         self.length.store(queue.len(), Ordering::Relaxed);
         drop(queue);
-        self.arrived.notify_one();
+        if is_first
+            && let Some(waker) = self.waker.get()
+            && let Err(error) = waker.wake()
+        {
+            // The shard looks at its mail with every tick, too.
+            tracing::error!(kind = %error.kind(), "a shard could not be woken");
+        }
     }
 
-    /// Wakes the shard for work of its own.
-    pub fn wake(&self) {
-        self.arrived.notify_one();
-    }
-
-    /// Waits until something was posted or the shard was woken.
-    pub async fn arrival(&self) {
-        self.arrived.notified().await;
-    }
-
-    /// Moves all mail into `into`, which is empty, in the order of posting.
-    pub fn take(&self, into: &mut Vec<Mail>) {
+    /// Moves all mail behind what is in `into`, in the order of posting.
+    pub fn take(&self, into: &mut VecDeque<Mail>) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut *queue, into);
+        into.extend(queue.drain(..));
+        // A burst is over; its memory need not stay.
+        queue.shrink_to(KEPT);
         self.length.store(0, Ordering::Relaxed);
     }
 

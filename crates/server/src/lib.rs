@@ -8,6 +8,7 @@ pub mod commit;
 pub mod config;
 pub mod data_dir;
 pub mod documents;
+pub mod errands;
 #[cfg(test)]
 mod generated;
 pub mod http;

@@ -10,11 +10,9 @@ use tokio::sync::Semaphore;
 
 use crate::admission::Permit;
 use crate::http::{self, problem};
-use crate::inbox::Mail;
 use crate::logging::Truncated;
 use crate::node::Node;
 use crate::shell::Shell;
-use crate::upgrade::Upgraded;
 
 /// Refused clients that are told why at the same time; more are cut off without a word.
 const FAREWELLS: usize = 256;
@@ -23,17 +21,16 @@ const OUT_OF_FILES: Duration = Duration::from_millis(100);
 /// What a client is told to wait while the node shuts down, in milliseconds.
 const DRAINING_MS: u32 = 5_000;
 
-/// Accepts connections for ever and hands those that get a place to the shards, one after another.
+/// Accepts connections for ever and greets those that get a place.
 ///
 /// The others are told why, before anything is read from them. Cancellation safe: a connection
-/// that was accepted has been handed on or refused.
+/// that was accepted is being greeted or was refused.
 pub async fn accept(listener: std::net::TcpListener, node: Arc<Node>) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(kind = %error.kind(), "the listener does not work"),
     };
     let farewells = Arc::new(Semaphore::new(FAREWELLS));
-    let mut inboxes = node.inboxes.iter().cycle();
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -48,9 +45,7 @@ pub async fn accept(listener: std::net::TcpListener, node: Arc<Node>) {
             Ok(permit) => {
                 // Frames are written whole, so waiting for more only delays them.
                 let _ = stream.set_nodelay(true);
-                if let (Ok(stream), Some(inbox)) = (stream.into_std(), inboxes.next()) {
-                    inbox.post(Mail::Accepted { stream, peer, permit });
-                }
+                node.errands.run(greet(stream, peer, permit, Arc::clone(&node)));
             }
             Err(refusal) => turn_away(stream, peer, &refusal, &node.shell, &farewells),
         }
@@ -83,19 +78,12 @@ fn turn_away(
     }
 }
 
-/// Answers the HTTP request of a new connection; hands it to `adopt` if it became a WebSocket.
+/// Answers the HTTP request of a new connection; gives it to a shard if it became a WebSocket.
 ///
-/// `stream` belongs to the runtime of the calling shard. Everything of HTTP is gone when `adopt` is
-/// called. The future is small: the state of the handshake is boxed.
-pub async fn greet(
-    stream: TcpStream,
-    peer: SocketAddr,
-    permit: Permit,
-    shell: Arc<Shell>,
-    adopt: impl FnOnce(Upgraded),
-) {
-    let conversation = Box::pin(http::converse(stream, peer.ip(), permit, &shell));
+/// Everything of HTTP is gone by then. The future is small: the state of the handshake is boxed.
+async fn greet(stream: TcpStream, peer: SocketAddr, permit: Permit, node: Arc<Node>) {
+    let conversation = Box::pin(http::converse(stream, peer.ip(), permit, &node.shell));
     if let Some(upgraded) = conversation.await {
-        adopt(upgraded);
+        node.place(upgraded);
     }
 }

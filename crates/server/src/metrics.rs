@@ -98,8 +98,6 @@ instruments! {
         members: Gauge = "members";
         /// Mails from other threads that wait now.
         inbox: Gauge = "inbox";
-        /// Tasks of the shards' runtimes: one per connection, and the store's errands; once a second.
-        tasks: Gauge = "tasks";
         /// Entries of the timer wheel now.
         timers: Gauge = "timers";
         /// Panics that ended one connection.
@@ -134,6 +132,8 @@ instruments! {
         store_errors: ByWord = "store_errors" ["code"];
         /// Times that the history was found rewound while the node ran: a promoted standby, a backup.
         rewinds: SharedCounter = "rewinds";
+        /// Handshakes and questions to the store that are under way; counted once a second.
+        tasks: Gauge = "tasks";
         /// Messages that wait for the store now.
         commit_queue: Gauge = "commit_queue_messages";
     }

@@ -12,12 +12,14 @@ use parlour_hub::session::{Permissions, Rates};
 use parlour_protocol::command::Hello;
 use parlour_protocol::event::Window;
 use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, UserId, limits};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::commit::{CommitQueue, Drafts, error_code};
 use crate::config::{Config, DatabaseUrl, Timeouts};
 use crate::documents::DocumentQueue;
+use crate::errands::Errands;
 use crate::inbox::{Inbox, Mail};
 use crate::lineage::Lineage;
 use crate::metrics::Metrics;
@@ -25,6 +27,7 @@ use crate::server::{Purpose, StartError};
 use crate::shell::Shell;
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, StoreError};
+use crate::upgrade::Upgraded;
 
 /// One running server.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub struct Node {
     pub inboxes: Vec<Arc<Inbox>>,
     /// What HTTP needs.
     pub shell: Arc<Shell>,
+    /// What waits for others.
+    pub errands: Errands,
     /// The rates that sessions obey.
     pub rates: Rates,
     /// What users may do.
@@ -57,7 +62,10 @@ pub struct Node {
 }
 
 impl Node {
-    /// Builds a node whose threads do not run yet.
+    /// Builds a node whose threads do not run yet. What waits runs on the current runtime.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     ///
     /// # Errors
     /// The store's, if it cannot be opened.
@@ -69,7 +77,10 @@ impl Node {
         Ok(Self::on_store(open_store(&config)?, Lineage::draw(), purpose, config, listen))
     }
 
-    /// Builds a node on a store that is open already.
+    /// Builds a node on a store that is open already. What waits runs on the current runtime.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     #[must_use]
     pub fn on_store(
         store: Box<dyn Store>,
@@ -94,6 +105,7 @@ impl Node {
             is_echo: purpose == Purpose::Echo,
             inboxes: (0..config.shards).map(|_| Arc::new(Inbox::default())).collect(),
             documents: DocumentQueue::default(),
+            errands: Errands::on(Handle::current()),
             config,
             clock,
             metrics,
@@ -143,6 +155,15 @@ impl Node {
         room.hash(&mut hasher);
         let shards = self.inboxes.len() as u64;
         usize::try_from(hasher.finish() % shards).unwrap_or(0)
+    }
+
+    /// Gives a connection to the shard with the least to do.
+    pub fn place(&self, upgraded: Upgraded) {
+        let load =
+            |shard: &usize| self.metrics.shard(*shard).connections.get() + self.inboxes[*shard].len() as u64;
+        if let Some(shard) = (0..self.inboxes.len()).min_by_key(load) {
+            self.inboxes[shard].post(Mail::Adopt(Box::new(upgraded)));
+        }
     }
 
     /// Posts the result of an errand of shard `from`: to the room's home, to the connection, or back.

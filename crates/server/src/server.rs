@@ -198,6 +198,7 @@ impl Server {
             // Aborted is what it should be.
             drop(task.await);
         }
+        self.node.errands.end().await;
         documents::write_waiting(&self.node).await;
         if let Err(error) = self.node.store.check().await {
             tracing::error!(%error, "the store did not close in order");
@@ -209,6 +210,7 @@ impl Server {
 const WATCH: Duration = Duration::from_secs(1);
 
 /// Keeps `/readyz` true: asks a store that failed whether it is back, and looks for piled-up work.
+/// Counts the tasks, too.
 async fn watch(node: Arc<Node>) {
     let health = &node.shell.health;
     loop {
@@ -217,6 +219,7 @@ async fn watch(node: Arc<Node>) {
             health.store_lost.store(false, Relaxed);
             tracing::info!("the store is back");
         }
+        node.metrics.node().tasks.set(node.errands.count() as u64);
         let is_crowded = node.inboxes.iter().any(|inbox| inbox.is_crowded()) || node.commits.is_full();
         health.overloaded.store(is_crowded, Relaxed);
     }

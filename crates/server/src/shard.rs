@@ -2,13 +2,11 @@
 //!
 //! Everything here is single-threaded; the only way in from other threads is the [`crate::inbox`].
 //! A turn is: read the sockets that are readable, carry out their commands, take the mail, then
-//! write what has gathered, once per socket.
+//! write what has gathered, once per socket. Nothing in a turn waits: the only pause is the poll
+//! between two of them, and what has to wait for others is an [errand](crate::errands).
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use parlour_hub::{ConnId, Effect, Hub, Input, Now};
 use parlour_protocol::{RoomName, UserId};
@@ -31,24 +29,26 @@ pub(crate) mod failpoint;
 mod fanout;
 mod flush;
 mod listing;
+mod mails;
 #[doc(hidden)]
 pub mod measure;
 mod outbox;
+mod pace;
 mod pipes;
 mod read;
 mod run;
 mod send;
+mod socket;
 mod wheel;
 
 use connection::Connection;
 use fanout::{Batch, Fanout};
+use mails::Mails;
+use pace::Pace;
 use wheel::{Entry, Wheel};
 
 pub use ending::Reason;
 pub use run::{ShardThread, spawn};
-
-/// How tasks of a shard share its state. Never borrowed across an await.
-type ShardRef = Rc<RefCell<Shard>>;
 
 /// The state of a shard.
 pub struct Shard {
@@ -57,8 +57,11 @@ pub struct Shard {
     metrics: Arc<ShardMetrics>,
     now: Now,
     hub: Hub,
+    registry: mio::Registry,
     connections: Slab<Connection>,
     next_generation: u32,
+    /// Connections with something to read, in the order of their turns.
+    readable: VecDeque<(u32, u32)>,
     /// Connections of each user on this shard.
     users: HashMap<UserId, Vec<u32>>,
     fanout: Fanout,
@@ -67,8 +70,9 @@ pub struct Shard {
     wheel: Wheel,
     codec: Codec,
     scratch: Scratch,
-    /// Work that needs the runtime; started by the turn.
-    errands: Vec<Errand>,
+    mails: Mails,
+    pace: Pace,
+    next_tick_ms: u64,
     drain_spread_ms: Option<u64>,
     next_survey_ms: u64,
 }
@@ -89,16 +93,14 @@ struct Scratch {
     due: Vec<Entry>,
 }
 
-/// Something that has to wait for somebody else.
-type Errand = std::pin::Pin<Box<dyn Future<Output = Mail>>>;
-
-/// Size of the buffer that all connections of a shard read into, in bytes.
-const READ_BUFFER: usize = 64 * 1024;
+/// Size of the buffer that all connections of a shard read into, in bytes; no connection gets more
+/// read in a turn.
+const READ_BUFFER: usize = 16 * 1024;
 /// Compression of outgoing messages: fast, and a window that small memory pays for.
 const DEFLATE: (u32, u8) = (1, 12);
 
 impl Shard {
-    fn new(id: u16, node: Arc<Node>) -> Self {
+    fn new(id: u16, node: Arc<Node>, registry: mio::Registry) -> Self {
         let metrics = node.metrics.shard(usize::from(id));
         let (level, window_bits) = DEFLATE;
         Self {
@@ -106,9 +108,13 @@ impl Shard {
             now: node.clock.now(),
             hub: Hub::new(node.rules()),
             metrics,
+            mails: Mails::new(node.inboxes.len()),
+            pace: Pace::new(node.config.timeouts.gather),
             node,
+            registry,
             connections: Slab::new(),
             next_generation: 0,
+            readable: VecDeque::new(),
             users: HashMap::new(),
             fanout: Fanout::default(),
             dirty: Vec::new(),
@@ -119,7 +125,7 @@ impl Shard {
                 read_buffer: vec![0; READ_BUFFER],
             },
             scratch: Scratch::default(),
-            errands: Vec::new(),
+            next_tick_ms: 0,
             drain_spread_ms: None,
             next_survey_ms: 0,
         }
@@ -144,7 +150,7 @@ impl Shard {
         if home == usize::from(self.id) {
             self.handle(room, input);
         } else {
-            self.node.inboxes[home].post(Mail::Input { room: room.clone(), input });
+            self.post(home, Mail::Input { room: room.clone(), input });
         }
     }
 
@@ -153,20 +159,5 @@ impl Shard {
         self.hub.handle(self.now, room, input, &mut effects);
         self.carry_out(&mut effects);
         self.scratch.effects = effects;
-    }
-
-    fn poll_connection(&mut self, slot: u32, context: &mut Context<'_>) -> Poll<()> {
-        self.now = self.node.clock.now();
-        let generation = self.connections[slot as usize].generation;
-        self.keep_waker(slot, context);
-        self.read_socket(slot, context);
-        self.resume_writing(slot, context);
-        if self.has_work() {
-            self.node.inboxes[usize::from(self.id)].wake();
-        }
-        match self.is_current(slot, generation) {
-            true => Poll::Pending,
-            false => Poll::Ready(()),
-        }
     }
 }

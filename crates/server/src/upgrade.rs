@@ -1,6 +1,6 @@
 //! From an HTTP request to a WebSocket connection (RFC 6455, section 4.2).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpStream};
 
 use axum::body::Body;
 use axum::http::header::{
@@ -13,7 +13,6 @@ use parlour_protocol::dialect::DialectId;
 use parlour_protocol::{ErrorCode, Refusal, RoomName, UserId};
 use parlour_websocket::handshake::deflate::{self, DeflateParams};
 use parlour_websocket::handshake::{accept_key, validate_key};
-use tokio::net::TcpStream;
 
 use crate::admission::Permit;
 use crate::config::{Access, Config};
@@ -30,7 +29,7 @@ const BEARER_SUBPROTOCOL: &str = "parlour.bearer.";
 /// A connection right after its upgrade, before its session.
 #[derive(Debug)]
 pub struct Upgraded {
-    /// The socket.
+    /// The socket, which does not block.
     pub stream: TcpStream,
     /// Bytes that came together with the request.
     pub early: Vec<u8>,

@@ -89,6 +89,7 @@ impl Default for Timeouts {
             message: Duration::from_secs(30),
             ping: Duration::from_secs(25),
             pong: Duration::from_secs(10),
+            gather: Duration::from_millis(2),
             stall: Duration::from_secs(10),
             grace: Duration::from_secs(10),
             drain_notice: Duration::from_secs(5),

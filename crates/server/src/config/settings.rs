@@ -106,6 +106,8 @@ settings! {
         "Between two pings, less a jitter of up to a tenth, in milliseconds.";
     "timeouts.pong_ms", timeouts.pong, UP_TO_5_MIN,
         "From a ping to any sign of life, in milliseconds; below `ping_ms`.";
+    "timeouts.gather_ms", timeouts.gather, 0..=100,
+        "Longest that a busy server gathers messages before it writes them, in milliseconds; 0 means never.";
     "timeouts.stall_ms", timeouts.stall, UP_TO_5_MIN,
         "How long a blocked socket may make no progress, in milliseconds.";
     "timeouts.grace_ms", timeouts.grace, 0..=300_000,

@@ -8,28 +8,30 @@ use parlour_protocol::event::{Event, Limits, Reply, Welcome};
 use parlour_protocol::{ErrorCode, Refusal, RequestId, RoomName, UserId, limits};
 use parlour_websocket::{Decoder, Role};
 
-use super::connection::{Connection, Gate, Membership, Phase, Reading, Timing};
+use super::Shard;
+use super::connection::{Connection, Gate, Membership, Phase, Timing};
 use super::ending::Reason;
 use super::fanout::Variant;
-use super::{Shard, ShardRef};
+use super::read::{self, token};
+use super::socket::Socket;
 use crate::logging::Truncated;
 use crate::upgrade::{Greeting, Upgraded};
 
-/// Puts an upgraded connection onto its shard and spawns its task.
-pub(super) fn adopt(shard: &ShardRef, mut upgraded: Upgraded) {
-    let mut early = std::mem::take(&mut upgraded.early);
-    let mut state = shard.borrow_mut();
-    state.now = state.node.clock.now();
-    let slot = state.insert(upgraded);
-    let generation = state.connections[slot as usize].generation;
-    tokio::task::spawn_local(Reading { shard: shard.clone(), slot, generation });
-    if !early.is_empty() {
-        state.contain(slot, |state| state.on_bytes(slot, &mut early));
-    }
-    state.node.inboxes[usize::from(state.id)].wake();
-}
-
 impl Shard {
+    /// Takes an upgraded connection.
+    pub(super) fn adopt(&mut self, mut upgraded: Upgraded) {
+        let mut early = std::mem::take(&mut upgraded.early);
+        let slot = self.insert(upgraded);
+        let Connection { socket, generation, .. } = &mut self.connections[slot as usize];
+        if let Err(error) = socket.register(&self.registry, token(slot, *generation)) {
+            tracing::warn!(kind = %error.kind(), "a connection cannot be watched");
+            return self.end(slot, Reason::Lost);
+        }
+        if !early.is_empty() {
+            self.contain(slot, |shard| shard.on_bytes(slot, &mut early));
+        }
+    }
+
     pub(super) fn insert(&mut self, upgraded: Upgraded) -> u32 {
         let Upgraded { stream, early: _, address, greeting, permit } = upgraded;
         self.next_generation = self.next_generation.wrapping_add(1);
@@ -38,7 +40,9 @@ impl Shard {
         let hello_ms = self.node.timeout_ms(|timeouts| timeouts.hello);
         let connection = Connection {
             generation: self.next_generation,
-            stream,
+            socket: Socket::new(stream),
+            input: read::Input::Drained,
+            is_over: false,
             permit,
             decoder: Decoder::new(Role::Server, greeting.deflate.is_some()),
             variant,
@@ -52,7 +56,6 @@ impl Shard {
             is_dirty: false,
             in_flight: 0,
             pings: 0,
-            waker: None,
             timing: Timing {
                 next_ping_ms: now_ms + self.ping_interval_ms(),
                 check_ms: u64::MAX,

@@ -45,7 +45,7 @@ impl Shard {
             | Effect::Expel { from: to, .. }
             | Effect::Detach { from: to, .. } => match to.shard == self.id {
                 true => self.apply(effect),
-                false => self.node.inboxes[usize::from(to.shard)].post(Mail::Effect(effect)),
+                false => self.post(usize::from(to.shard), Mail::Effect(effect)),
             },
         }
     }
@@ -73,24 +73,26 @@ impl Shard {
             return self.broadcast_here(room, event);
         }
         let mail = Mail::Broadcast { room: room.clone(), event: Arc::clone(event) };
-        self.node.inboxes[usize::from(shard)].post(mail);
+        self.post(usize::from(shard), mail);
     }
 
     pub(super) fn broadcast_here(&mut self, room: &RoomName, event: &Event) {
-        let (members, full) = self.fanout.append(room, event, &mut self.codec.deflater);
         self.metrics.broadcasts.add(1);
-        self.metrics.deliveries.add(u64::from(members));
-        if full && let Some(room) = self.fanout.find(room) {
-            self.settle(room);
+        let Some(appended) = self.fanout.append(room, event, &mut self.codec.deflater) else {
+            return;
+        };
+        self.metrics.deliveries.add(u64::from(appended.members));
+        self.pace.spend(appended);
+        if appended.is_full {
+            self.settle(appended.room);
         }
     }
 
     fn tell_users(&mut self, users: &(UserId, UserId), event: &Arc<Event>) {
-        for (shard, inbox) in self.node.inboxes.iter().enumerate() {
-            if shard != usize::from(self.id) {
-                let (users, event) = (users.clone(), Arc::clone(event));
-                inbox.post(Mail::Effect(Effect::ToUsers { users, event }));
-            }
+        let here = usize::from(self.id);
+        for shard in (0..self.node.inboxes.len()).filter(|shard| *shard != here) {
+            let (users, event) = (users.clone(), Arc::clone(event));
+            self.post(shard, Mail::Effect(Effect::ToUsers { users, event }));
         }
         self.tell_local_users(users, event);
     }
@@ -118,7 +120,7 @@ impl Shard {
         let connection = &mut self.connections[slot as usize];
         connection.in_flight = connection.in_flight.saturating_sub(1);
         if connection.in_flight == super::read::RESUME_READING {
-            connection.wake();
+            self.read_soon(slot);
         }
     }
 
@@ -213,30 +215,30 @@ impl Shard {
             StoreRequest::Open { durable: false, .. } => {
                 // Nothing of it outlives its members, so it begins anew each time.
                 let opened = Opened::nothing(Epoch(uuid::Uuid::new_v4().as_u128()));
-                self.errands
-                    .push(Box::pin(async move { Mail::Input { room, input: Input::Opened(opened) } }));
+                // Later: the room is in the middle of an effect.
+                self.post(usize::from(self.id), Mail::Input { room, input: Input::Opened(opened) });
             }
-            StoreRequest::Open { durable: true, tail } => self.errands.push(Box::pin(async move {
+            StoreRequest::Open { durable: true, tail } => self.run_errand(async move {
                 let log = node.store.open(room.clone(), tail).await;
                 let seen = documents::read(&node, seen_key(&room, ""), SEEN).await;
                 let cursors = documents::read(&node, cursor_key(&room, ""), CURSORS).await;
                 let log = log.map_err(|error| node.note_store_error(error));
                 let opened = Opened { log, seen, cursors, new_epoch: node.new_epoch(&room) };
                 Mail::Input { room, input: Input::Opened(opened) }
-            })),
+            }),
             StoreRequest::Read { span, limit, ticket } => {
                 self.metrics.store_reads.inc();
-                self.errands.push(Box::pin(async move {
+                self.run_errand(async move {
                     let read = node.store.read(room.clone(), span, limit).await;
                     let records = read.map_err(|error| node.note_store_error(error));
                     Mail::Input { room, input: Input::Fetched { ticket, records } }
-                }));
+                });
             }
-            StoreRequest::Find { caller, cid } => self.errands.push(Box::pin(async move {
+            StoreRequest::Find { caller, cid } => self.run_errand(async move {
                 let found = node.store.find(room.clone(), caller.user.clone(), cid.clone()).await;
                 let found = found.map_err(|error| node.note_store_error(error));
                 Mail::Input { room, input: Input::Found { caller, cid, found } }
-            })),
+            }),
             StoreRequest::Put { documents } => self.node.documents.put(documents),
         }
     }
@@ -246,8 +248,8 @@ impl Shard {
             let (caller, draft) = *refused;
             let outcome = Err(Refusal::retry_after(ErrorCode::Overloaded, STORE_RETRY_MS));
             let input = Input::Appended { caller, draft, outcome };
-            // Through the inbox, because the room is in the middle of an effect.
-            self.node.inboxes[usize::from(self.id)].post(Mail::Input { room, input });
+            // Later: the room is in the middle of an effect.
+            self.post(usize::from(self.id), Mail::Input { room, input });
         }
     }
 }

@@ -1,10 +1,6 @@
-//! One connection: its socket, its state, and the small future that reads it.
+//! One connection: its socket and its state.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use parlour_hub::Session;
 use parlour_hub::room::ring::weight;
@@ -12,12 +8,12 @@ use parlour_protocol::command::SetPresence;
 use parlour_protocol::event::Event;
 use parlour_protocol::{RoomName, Seq, UserId};
 use parlour_websocket::Decoder;
-use tokio::net::TcpStream;
 
-use super::ShardRef;
 use super::fanout::{Place, Variant};
 use super::outbox::Outbox;
 use super::pipes::Pipes;
+use super::read::Input;
+use super::socket::Socket;
 use crate::admission::Permit;
 use crate::upgrade::Greeting;
 
@@ -25,7 +21,10 @@ use crate::upgrade::Greeting;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) generation: u32,
-    pub(super) stream: TcpStream,
+    pub(super) socket: Socket,
+    pub(super) input: Input,
+    /// The peer sends no more than what is there to be read.
+    pub(super) is_over: bool,
     pub(super) permit: Permit,
     pub(super) decoder: Decoder,
     pub(super) variant: Variant,
@@ -42,7 +41,6 @@ pub(super) struct Connection {
     /// Requests that a room has not answered yet.
     pub(super) in_flight: u16,
     pub(super) pings: u16,
-    pub(super) waker: Option<Waker>,
     pub(super) timing: Timing,
     /// Rare state, boxed so that an idle connection does not pay for it.
     pub(super) extra: Option<Box<Extra>>,
@@ -142,34 +140,5 @@ impl Connection {
 
     pub(super) fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
-    }
-
-    pub(super) fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
-    }
-}
-
-/// The task of a connection. All state is in the shard, so this is three words.
-pub(super) struct Reading {
-    pub(super) shard: ShardRef,
-    pub(super) slot: u32,
-    pub(super) generation: u32,
-}
-
-impl Future for Reading {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let cell = Rc::clone(&self.shard);
-        let mut shard = cell.borrow_mut();
-        if !shard.is_current(self.slot, self.generation) {
-            return Poll::Ready(());
-        }
-        shard.contain(self.slot, |shard| shard.poll_connection(self.slot, context)).unwrap_or_else(|| {
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
     }
 }

@@ -3,7 +3,6 @@
 use parlour_protocol::ErrorCode;
 use parlour_protocol::event::{Event, GoAway};
 use parlour_websocket::Opcode;
-use tokio::runtime::Handle;
 
 use super::Shard;
 use super::connection::Phase;
@@ -64,7 +63,6 @@ impl Shard {
         }
         self.metrics.outbox_bytes.set(bytes);
         self.metrics.outboxes.set(outboxes);
-        self.metrics.tasks.set(Handle::current().metrics().num_alive_tasks() as u64);
         for slot in stale {
             self.metrics.stale_reaped.inc();
             self.end(slot, Reason::Lost);

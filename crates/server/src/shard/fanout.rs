@@ -72,6 +72,20 @@ struct Group {
     buffer: Vec<u8>,
 }
 
+/// What an event has added to a turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Appended {
+    pub(super) room: u32,
+    /// Connections that get it.
+    pub(super) members: u32,
+    /// What all of them get, in bytes.
+    pub(super) bytes: usize,
+    /// Whether the room had nothing to say in this turn before.
+    pub(super) is_first: bool,
+    /// Whether the buffers are so full that the room should be settled now.
+    pub(super) is_full: bool,
+}
+
 /// A buffer of this turn and who gets it.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -130,26 +144,31 @@ impl Fanout {
         moved
     }
 
-    /// Appends an event to the turn of a room. Returns the number of members, and whether the
-    /// buffers are so full that the room should be settled now.
-    pub(super) fn append(&mut self, name: &RoomName, event: &Event, deflater: &mut Deflater) -> (u32, bool) {
-        let Some(room) = self.find(name) else {
-            return (0, false);
-        };
+    /// Appends an event to the turn of a room, if it has members here.
+    pub(super) fn append(
+        &mut self,
+        name: &RoomName,
+        event: &Event,
+        deflater: &mut Deflater,
+    ) -> Option<Appended> {
+        let room = self.find(name)?;
         let local = &mut self.rooms[room as usize];
-        if !std::mem::replace(&mut local.is_dirty, true) {
+        let is_first = !std::mem::replace(&mut local.is_dirty, true);
+        if is_first {
             self.dirty.push(room);
         }
         self.encoder.forget();
-        let mut full = false;
+        let mut appended = Appended { room, members: local.members, bytes: 0, is_first, is_full: false };
         for group in local.groups.iter_mut().filter(|group| !group.members.is_empty()) {
             if group.buffer.capacity() == 0 {
                 group.buffer = self.spare.pop().unwrap_or_default();
             }
+            let before = group.buffer.len();
             self.encoder.append(event, group.variant, deflater, &mut group.buffer);
-            full |= group.buffer.len() >= FULL;
+            appended.bytes += (group.buffer.len() - before) * group.members.len();
+            appended.is_full |= group.buffer.len() >= FULL;
         }
-        (local.members, full)
+        Some(appended)
     }
 
     /// Whether any room has something to say at the end of the turn.

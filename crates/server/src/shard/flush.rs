@@ -8,8 +8,8 @@ use super::connection::Phase;
 use super::ending::Reason;
 use super::fanout::{Batch, finish};
 use super::outbox::Slice;
+use super::socket::Socket;
 use parlour_protocol::ErrorCode;
-use tokio::net::TcpStream;
 
 /// What a write left behind.
 enum Written {
@@ -40,7 +40,7 @@ impl Shard {
     }
 
     fn write_batches(&mut self, batches: &mut Vec<Batch>) {
-        self.write_batches_by(batches, TcpStream::try_write);
+        self.write_batches_by(batches, Socket::write);
     }
 
     /// Gives batches to their recipients. `write` is the kernel's, except in the benchmark that wants
@@ -48,7 +48,7 @@ impl Shard {
     pub(super) fn write_batches_by(
         &mut self,
         batches: &mut Vec<Batch>,
-        write: impl Fn(&TcpStream, &[u8]) -> io::Result<usize>,
+        write: impl Fn(&mut Socket, &[u8]) -> io::Result<usize>,
     ) {
         if batches.len() > 1 {
             self.count_shares(batches);
@@ -69,7 +69,7 @@ impl Shard {
         }
     }
 
-    fn write_batch(&mut self, batch: &Batch, write: &impl Fn(&TcpStream, &[u8]) -> io::Result<usize>) {
+    fn write_batch(&mut self, batch: &Batch, write: &impl Fn(&mut Socket, &[u8]) -> io::Result<usize>) {
         let frames = &batch.frames[batch.start..];
         let mut bytes = 0;
         for &slot in self.fanout.recipients(batch) {
@@ -85,7 +85,7 @@ impl Shard {
             }
             let mut start = batch.start;
             if is_only && connection.own.is_empty() && connection.outbox.is_empty() {
-                match outcome(write(&connection.stream, frames), frames.len()) {
+                match outcome(write(&mut connection.socket, frames), frames.len()) {
                     Written::Everything => {
                         bytes += frames.len() as u64;
                         continue;
@@ -126,7 +126,7 @@ impl Shard {
         if connection.outbox.is_empty() && !connection.own.is_empty() {
             let start = finish(connection.variant.dialect, &mut connection.own);
             let frames = &connection.own[start..];
-            match outcome(connection.stream.try_write(frames), frames.len()) {
+            match outcome(connection.socket.write(frames), frames.len()) {
                 Written::Everything => {
                     self.metrics.bytes_out.add(frames.len() as u64);
                     connection.own = Vec::new();
@@ -146,7 +146,7 @@ impl Shard {
     /// Writes what waits for a socket, and judges a client that takes too little.
     pub(super) fn write_outbox(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
-        match connection.outbox.write_to(&connection.stream, self.now.mono_ms) {
+        match connection.outbox.write_to(&mut connection.socket, self.now.mono_ms) {
             Ok(bytes) => self.metrics.bytes_out.add(bytes as u64),
             Err(_) => return self.end(slot, Reason::Lost),
         }
@@ -156,8 +156,7 @@ impl Shard {
         if connection.outbox.bytes() > self.node.config.limits.outbox_bytes && connection.is_live() {
             return self.end(slot, Reason::Error(ErrorCode::SlowConsumer));
         }
-        // The connection's task registers for writability when it is polled.
-        connection.wake();
+        // The poll tells when the socket takes more.
         let stall_ms = self.node.timeout_ms(|timeouts| timeouts.stall);
         self.check_by(slot, self.now.mono_ms + stall_ms);
     }
@@ -168,8 +167,7 @@ impl Shard {
         if let Phase::Closed { .. } = connection.phase {
             // Half-close and wait for the peer's end: dropping the socket with unread input would
             // reset the connection and take the close frame with it.
-            let socket = socket2::SockRef::from(&connection.stream);
-            if socket.shutdown(std::net::Shutdown::Write).is_err() {
+            if connection.socket.shutdown_write().is_err() {
                 self.end(slot, Reason::Lost);
             }
         }
@@ -187,6 +185,8 @@ fn outcome(written: io::Result<usize>, wanted: usize) -> Written {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use parlour_hub::Effect;
     use parlour_hub::input::Caller;
     use parlour_protocol::UserId;
@@ -196,11 +196,10 @@ mod tests {
     /// R18: one thread carries out the answers of rooms, so a panic there would end the process.
     #[tokio::test]
     async fn an_answer_to_a_connection_whose_socket_has_just_failed_is_harmless() {
-        let FanOut { mut shard, room, event, _peers: mut peers } = FanOut::new(1, 10).await.expect("sockets");
+        let FanOut { mut shard, room, event, _peers: mut peers } = FanOut::new(1, 10).expect("sockets");
         let peer = peers.pop().expect("one member");
-        peer.set_zero_linger().expect("an option of TCP");
+        socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).expect("an option of TCP");
         drop(peer);
-        shard.connections[0].stream.readable().await.expect("the reset arrives");
         let (conn, user) = (shard.id_of(0), UserId::parse("Alice").expect("valid"));
         let request = Caller { conn, user, request: None };
         // The member is on the list while this is said, and the answer to its `leave` settles the list.

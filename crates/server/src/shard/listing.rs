@@ -25,17 +25,17 @@ impl Shard {
     pub(super) fn ask_conversations(&mut self, slot: u32, user: &UserId) {
         let (node, conn) = (Arc::clone(&self.node), self.id_of(slot));
         let prefix = read_cursor_key(user, "@");
-        self.errands.push(Box::pin(async move {
+        self.run_errand(async move {
             let documents = documents::read(&node, prefix, CONVERSATIONS).await;
             Mail::Conversations { conn, cursors: documents.iter().filter_map(cursor).collect() }
-        }));
+        });
     }
 
     /// Asks the store for the caller's conversations, then every shard for its rooms.
     pub(super) fn ask_rooms(&mut self, caller: Caller) {
         self.connections[caller.conn.slot as usize].in_flight += 1;
         let node = Arc::clone(&self.node);
-        self.errands.push(Box::pin(async move {
+        self.run_errand(async move {
             let prefix = read_cursor_key(&caller.user, "@");
             let documents = documents::read(&node, prefix, CONVERSATIONS).await;
             let cursors = documents.iter().filter_map(cursor);
@@ -50,7 +50,7 @@ impl Shard {
                 inbox.post(Mail::ListRooms(Arc::clone(&list)));
             }
             Mail::ListRooms(list)
-        }));
+        });
     }
 
     /// Adds the rooms of this shard; the last shard has the unread messages counted.
@@ -72,7 +72,7 @@ impl Shard {
         if list.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
             let (rooms, caller) = (std::mem::take(&mut *rooms), list.caller.clone());
             let node = Arc::clone(&self.node);
-            self.errands.push(Box::pin(async move { answer_rooms(&node, caller, rooms).await }));
+            self.run_errand(async move { answer_rooms(&node, caller, rooms).await });
         }
     }
 
@@ -99,13 +99,13 @@ impl Shard {
         let node = Arc::clone(&self.node);
         let Search { query: words, room, before, .. } = search;
         let query = Query { user: caller.user.clone(), room, words, before, limit };
-        self.errands.push(Box::pin(async move {
+        self.run_errand(async move {
             let event = match node.store.search(query).await {
                 Ok(hits) => Event::Found(Box::new(Found { hits: hits.hits, next: hits.next })),
                 Err(error) => Event::Error(node.note_store_error(error).into()),
             };
             reply(caller, event)
-        }));
+        });
     }
 }
 

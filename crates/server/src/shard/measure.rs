@@ -1,13 +1,12 @@
 //! What a broadcast costs before the write: the code of a turn with a kernel that takes everything.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 
 use parlour_protocol::dialect::DialectId;
 use parlour_protocol::event::{Event, Message};
 use parlour_protocol::{RoomName, Seq, UserId};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::Shard;
 use super::connection::Membership;
@@ -26,24 +25,26 @@ pub struct FanOut {
 }
 
 impl FanOut {
-    /// Fills a room with `members` connections. Needs a tokio runtime with I/O.
+    /// Fills a room with `members` connections. Needs a tokio runtime.
     ///
     /// # Errors
     /// The operating system's, where it gives no sockets.
     ///
     /// # Panics
     /// If the limits of a development server refuse the connections.
-    pub async fn new(members: usize, text_bytes: usize) -> Result<Self, StartError> {
+    pub fn new(members: usize, text_bytes: usize) -> Result<Self, StartError> {
         let config = Config { data_dir: None, shards: 1, ..Config::dev() };
         let address = config.listen;
         let (node, _drafts) = Node::new(Purpose::Rooms, config, address)?;
         let admission = Arc::clone(&node.shell.admission);
         let room = RoomName::parse("live:bench").expect("a valid name");
-        let mut shard = Shard::new(0, node);
+        let poll = mio::Poll::new().map_err(StartError::Thread)?;
+        let registry = poll.registry().try_clone().map_err(StartError::Thread)?;
+        let mut shard = Shard::new(0, node, registry);
         let mut peers = Vec::with_capacity(members);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(StartError::Thread)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(StartError::Thread)?;
         for _ in 0..members {
-            let (stream, peer) = pair(&listener).await.map_err(StartError::Thread)?;
+            let (stream, peer) = pair(&listener).map_err(StartError::Thread)?;
             let permit = admission.admit(IpAddr::V4(Ipv4Addr::LOCALHOST)).expect("within the limits");
             let slot = shard.insert(Upgraded {
                 stream,
@@ -80,9 +81,10 @@ impl FanOut {
     }
 }
 
-async fn pair(listener: &TcpListener) -> io::Result<(TcpStream, TcpStream)> {
-    let peer = TcpStream::connect(listener.local_addr()?).await?;
-    let (stream, _) = listener.accept().await?;
+fn pair(listener: &TcpListener) -> io::Result<(TcpStream, TcpStream)> {
+    let peer = TcpStream::connect(listener.local_addr()?)?;
+    let (stream, _) = listener.accept()?;
+    stream.set_nonblocking(true)?;
     Ok((stream, peer))
 }
 

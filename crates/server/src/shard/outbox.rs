@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-use tokio::net::TcpStream;
+use super::socket::Socket;
 
 /// Most slices handed to the kernel in one call.
 const SLICES: usize = 64;
@@ -81,10 +81,10 @@ impl Outbox {
     ///
     /// # Errors
     /// The socket's error; the connection is lost then.
-    pub(super) fn write_to(&mut self, stream: &TcpStream, now_ms: u64) -> io::Result<usize> {
+    pub(super) fn write_to(&mut self, socket: &mut Socket, now_ms: u64) -> io::Result<usize> {
         let mut total = 0;
         while let Some(waiting) = &mut self.waiting {
-            let written = match waiting.write_once(stream) {
+            let written = match waiting.write_once(socket) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -101,11 +101,11 @@ impl Outbox {
 }
 
 impl Waiting {
-    fn write_once(&self, stream: &TcpStream) -> io::Result<usize> {
+    fn write_once(&self, socket: &mut Socket) -> io::Result<usize> {
         if let [only] = self.slices.as_slices().0
             && self.slices.len() == 1
         {
-            return stream.try_write(only.bytes());
+            return socket.write(only.bytes());
         }
         let mut vectors = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
@@ -113,7 +113,7 @@ impl Waiting {
             *vector = IoSlice::new(slice.bytes());
             count += 1;
         }
-        stream.try_write_vectored(&vectors[..count])
+        socket.write_vectored(&vectors[..count])
     }
 
     fn advance(&mut self, mut written: usize, now_ms: u64) {

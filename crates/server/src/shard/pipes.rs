@@ -107,7 +107,7 @@ impl Shard {
         // home, behind what was let through before.
         if refusal.code.is_retryable() && refusal.blocked_by.is_none() {
             let home = self.node.home(&room);
-            self.node.inboxes[home].post(Mail::Reopen(Pipe::new(to, room)));
+            self.post(home, Mail::Reopen(Pipe::new(to, room)));
         }
         self.answer(to, &Reply { id: request, event: Event::Error(refusal) });
     }

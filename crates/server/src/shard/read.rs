@@ -1,20 +1,17 @@
 //! From bytes to commands.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
+use mio::Token;
+use mio::event::Event;
 use parlour_protocol::ErrorCode;
 use parlour_protocol::dialect::{self, DialectId, Payload};
 use parlour_websocket::{Decoder, Frame, Opcode, Role, encode};
-use tokio::io::{AsyncRead, ReadBuf};
 
-use super::Shard;
 use super::connection::Phase;
 use super::ending::Reason;
+use super::{READ_BUFFER, Shard};
 
-/// Reads of one socket before others get their turn.
-const READS: usize = 8;
 /// Unanswered requests after which a connection is not read any more.
 const MOST_IN_FLIGHT: u16 = 1_024;
 /// Unanswered requests at which reading goes on.
@@ -24,46 +21,99 @@ const MOST_PINGS: u16 = 100;
 /// Window of [`MOST_PINGS`], in milliseconds.
 const PING_WINDOW_MS: u64 = 10_000;
 
+/// What is known of the input of a socket. A poll tells only what is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    /// Everything has been read.
+    Drained,
+    /// There is more, and the connection waits for its turn.
+    Listed,
+    /// There is more, but the connection has to wait for answers first.
+    Held,
+}
+
+/// Names a connection to the poll.
+pub(super) fn token(slot: u32, generation: u32) -> Token {
+    Token(usize::try_from(u64::from(generation) << 32 | u64::from(slot)).unwrap_or(0))
+}
+
+fn named_by(Token(number): Token) -> (u32, u32) {
+    let number = number as u64;
+    (number as u32, (number >> 32) as u32)
+}
+
 impl Shard {
-    pub(super) fn keep_waker(&mut self, slot: u32, context: &Context<'_>) {
-        let waker = &mut self.connections[slot as usize].waker;
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            *waker = Some(context.waker().clone());
+    /// Takes note of what a poll has found out about a socket.
+    pub(super) fn on_ready(&mut self, event: &Event) {
+        let (slot, generation) = named_by(event.token());
+        if !self.is_current(slot, generation) {
+            return;
         }
-    }
-
-    /// Reads what has come, as far as is fair to others.
-    pub(super) fn read_socket(&mut self, slot: u32, context: &mut Context<'_>) {
-        let generation = self.connections[slot as usize].generation;
-        for _ in 0..READS {
-            if !self.is_current(slot, generation) || self.connections[slot as usize].is_saturated() {
-                return;
-            }
-            let mut buffer = std::mem::take(&mut self.codec.read_buffer);
-            let read = read_once(&mut self.connections[slot as usize].stream, context, &mut buffer);
-            if let Poll::Ready(Ok(length @ 1..)) = read {
-                self.on_bytes(slot, &mut buffer[..length]);
-            }
-            self.codec.read_buffer = buffer;
-            match read {
-                Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(Ok(0) | Err(_)) => return self.end(slot, Reason::Lost),
-                Poll::Pending => return,
-            }
+        if event.is_writable() && !self.connections[slot as usize].outbox.is_empty() {
+            self.contain(slot, |shard| shard.write_outbox(slot));
         }
-        context.waker().wake_by_ref();
-    }
-
-    /// Writes on when the socket takes more.
-    pub(super) fn resume_writing(&mut self, slot: u32, context: &mut Context<'_>) {
-        let Some(connection) = self.connections.get(slot as usize).filter(|c| !c.outbox.is_empty()) else {
+        // Writing may have ended it.
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
-        if let Poll::Ready(ready) = connection.stream.poll_write_ready(context) {
-            match ready {
-                Ok(()) => self.write_outbox(slot),
-                Err(_) => self.end(slot, Reason::Lost),
+        let is_over = event.is_read_closed() || event.is_error();
+        connection.is_over |= is_over;
+        if event.is_readable() || is_over {
+            self.read_soon(slot);
+        }
+    }
+
+    /// Gives a connection a turn at being read.
+    pub(super) fn read_soon(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.get_mut(slot as usize)
+            && connection.input != Input::Listed
+        {
+            connection.input = Input::Listed;
+            self.readable.push_back((slot, connection.generation));
+        }
+    }
+
+    /// Reads each socket that has something once, as far as the turn goes.
+    pub(super) fn read_sockets(&mut self) {
+        for _ in 0..self.readable.len() {
+            if self.pace.is_spent() {
+                return;
             }
+            if let Some((slot, generation)) = self.readable.pop_front()
+                && self.is_current(slot, generation)
+            {
+                self.contain(slot, |shard| shard.read_socket(slot));
+            }
+        }
+    }
+
+    /// Reads one buffer full, which is fair to others.
+    fn read_socket(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if connection.is_saturated() {
+            connection.input = Input::Held;
+            return;
+        }
+        connection.input = Input::Drained;
+        let (generation, is_over) = (connection.generation, connection.is_over);
+        let mut buffer = std::mem::take(&mut self.codec.read_buffer);
+        let read = connection.socket.read(&mut buffer);
+        if let Ok(length @ 1..) = read {
+            self.on_bytes(slot, &mut buffer[..length]);
+        }
+        self.codec.read_buffer = buffer;
+        if !self.is_current(slot, generation) {
+            return;
+        }
+        match read {
+            // A buffer that is not filled has emptied the socket: what comes later is news. Only an end
+            // that has been told of already is still to be found.
+            Ok(length @ 1..) if length < READ_BUFFER && !is_over => {}
+            Ok(1..) => self.read_soon(slot),
+            Ok(0) => self.end(slot, Reason::Lost),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.read_soon(slot),
+            Err(_) => self.end(slot, Reason::Lost),
         }
     }
 
@@ -175,15 +225,6 @@ impl Shard {
         }
         self.mark_dirty(slot);
     }
-}
-
-fn read_once(
-    stream: &mut tokio::net::TcpStream,
-    context: &mut Context<'_>,
-    buffer: &mut [u8],
-) -> Poll<io::Result<usize>> {
-    let mut buffer = ReadBuf::new(buffer);
-    Pin::new(stream).poll_read(context, &mut buffer).map_ok(|()| buffer.filled().len())
 }
 
 impl super::connection::Connection {

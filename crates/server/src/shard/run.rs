@@ -1,121 +1,107 @@
 //! The thread of a shard and its turns.
 
-use std::cell::RefCell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::time::MissedTickBehavior;
+use mio::{Events, Poll, Token, Waker};
 
-use super::adopt::adopt;
+use super::Shard;
 use super::wheel::TICK_MS;
-use super::{Shard, ShardRef};
 use crate::inbox::Mail;
-use crate::listener;
 use crate::node::Node;
 
 /// A running shard. Stop it with [`Mail::Stop`], then join it.
 pub type ShardThread = JoinHandle<()>;
 
+/// News of sockets that one poll brings.
+const NEWS: usize = 1_024;
+/// What the poll calls the arrival of mail: no connection has all bits set.
+const MAIL: Token = Token(usize::MAX);
+
 /// Starts the thread of a shard.
 ///
 /// # Errors
-/// The operating system's, if it gives no thread.
+/// The operating system's, if it gives no thread or no event queue.
 pub fn spawn(node: Arc<Node>, id: u16) -> io::Result<ShardThread> {
-    std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || run(&node, id))
-}
-
-fn run(node: &Arc<Node>, id: u16) {
-    let turns = catch_unwind(AssertUnwindSafe(|| {
-        let runtime =
-            Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default());
-        // Without an event queue a node cannot serve, and this happens only at its start.
-        let runtime = runtime.expect("the operating system gives an event queue");
-        runtime.block_on(turns(Rc::new(RefCell::new(Shard::new(id, Arc::clone(node))))));
-    }));
-    if turns.is_err() {
-        // Rooms of this shard are lost; half alive is worse than restarted (R18).
-        tracing::error!(shard = id, "a shard panicked; the process ends");
-        std::process::abort();
-    }
-}
-
-/// Takes turns until the shard is stopped.
-async fn turns(shard: ShardRef) {
-    let (node, id) = {
-        let state = shard.borrow();
-        (Arc::clone(&state.node), state.id)
-    };
-    let inbox = Arc::clone(&node.inboxes[usize::from(id)]);
-    let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut mails = Vec::new();
-    loop {
-        // Both are cancellation safe: a notification that is not taken stays.
-        let is_tick = tokio::select! {
-            () = inbox.arrival() => false,
-            _ = ticks.tick() => true,
-        };
-        inbox.take(&mut mails);
-        let is_last = mails.iter().any(|mail| matches!(mail, Mail::Stop));
-        let mut state = shard.borrow_mut();
-        state.now = node.clock.now();
-        let began_ns = node.clock.mono_ns();
-        for mail in mails.drain(..) {
-            match mail {
-                Mail::Accepted { stream, peer, permit } => greet(&shard, &node, stream, peer, permit),
-                mail => state.open(mail),
-            }
+    let poll = Poll::new()?;
+    node.inboxes[usize::from(id)].listen(Waker::new(poll.registry(), MAIL)?);
+    let registry = poll.registry().try_clone()?;
+    std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
+        let turns = catch_unwind(AssertUnwindSafe(|| Shard::new(id, node, registry).run(poll)));
+        if turns.is_err() {
+            // Rooms of this shard are lost; half alive is worse than restarted (R18).
+            tracing::error!(shard = id, "a shard panicked; the process ends");
+            std::process::abort();
         }
-        if is_tick {
-            state.tick();
-        }
-        state.flush();
-        state.metrics.turns.inc();
-        state.metrics.turn_duration.observe_ns(node.clock.mono_ns() - began_ns);
-        state.report();
-        run_errands(&mut state, &node);
-        if is_last {
-            return;
-        }
-    }
-}
-
-fn greet(
-    shard: &ShardRef,
-    node: &Arc<Node>,
-    stream: std::net::TcpStream,
-    peer: std::net::SocketAddr,
-    permit: crate::admission::Permit,
-) {
-    let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
-        return;
-    };
-    let shard = Rc::clone(shard);
-    let shell = Arc::clone(&node.shell);
-    tokio::task::spawn_local(listener::greet(stream, peer, permit, shell, move |upgraded| {
-        adopt(&shard, upgraded)
-    }));
-}
-
-fn run_errands(state: &mut Shard, node: &Arc<Node>) {
-    for errand in state.errands.drain(..) {
-        let (node, id) = (Arc::clone(node), state.id);
-        tokio::task::spawn_local(async move { node.route(id, errand.await) });
-    }
+    })
 }
 
 impl Shard {
+    /// Takes turns until the shard is stopped.
+    fn run(mut self, mut poll: Poll) {
+        let mut news = Events::with_capacity(NEWS);
+        let mut is_last = false;
+        while !is_last {
+            match poll.poll(&mut news, Some(self.patience())) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => news.clear(),
+                // Without news of its sockets a shard cannot serve, and only a bug leads here.
+                Err(error) => panic_on(&error),
+            }
+            is_last = self.turn(&news);
+        }
+    }
+
+    /// Takes one turn; returns whether it was the last.
+    fn turn(&mut self, news: &Events) -> bool {
+        let began_ns = self.node.clock.mono_ns();
+        self.now = self.node.clock.now();
+        news.iter().filter(|event| event.token() != MAIL).for_each(|event| self.on_ready(event));
+        self.read_sockets();
+        let is_last = self.open_mails();
+        if self.now.mono_ms >= self.next_tick_ms {
+            self.next_tick_ms = self.now.mono_ms + TICK_MS;
+            self.tick();
+        }
+        let broadcasts = self.metrics.broadcasts.get();
+        if self.has_to_write() && (is_last || self.pace.is_time(self.node.clock.mono_ns(), broadcasts)) {
+            self.flush();
+        }
+        self.hand_over();
+        let ended_ns = self.node.clock.mono_ns();
+        self.pace.end_turn(began_ns, ended_ns);
+        self.metrics.turns.inc();
+        self.metrics.turn_duration.observe_ns(ended_ns - began_ns);
+        self.report();
+        is_last
+    }
+
+    /// Returns how long the shard may sleep if nothing happens.
+    fn patience(&self) -> Duration {
+        if !self.readable.is_empty() || !self.mails.come.is_empty() {
+            return Duration::ZERO;
+        }
+        let now_ns = self.node.clock.mono_ns();
+        let tick = Duration::from_millis(self.next_tick_ms).saturating_sub(Duration::from_nanos(now_ns));
+        self.pace.patience(now_ns).map_or(tick, |patience| patience.min(tick))
+    }
+
+    /// Has something done on the server's runtime; what comes of it is mail.
+    pub(super) fn run_errand(&self, errand: impl Future<Output = Mail> + Send + 'static) {
+        let (node, id) = (Arc::clone(&self.node), self.id);
+        self.node.errands.run(async move { node.route(id, errand.await) });
+    }
+
     /// Opens a mail.
-    fn open(&mut self, mail: Mail) {
+    pub(super) fn open(&mut self, mail: Mail) {
         match mail {
             Mail::Input { room, input } => self.handle(&room, input),
             Mail::Effect(effect) => self.apply(effect),
             Mail::Broadcast { room, event } => self.broadcast_here(&room, &event),
+            Mail::Adopt(upgraded) => self.adopt(*upgraded),
             Mail::ListRooms(list) => self.list_rooms(&list),
             // Nobody waits for it while the node stops.
             Mail::NameRooms(answer) => drop(answer.send(self.hub.durable_rooms().cloned().collect())),
@@ -123,7 +109,6 @@ impl Shard {
             Mail::Reopen(pipe) => self.node.commits.reopen(pipe),
             Mail::Drain { spread_ms } => self.drain(spread_ms),
             Mail::Stop => self.note_present(),
-            Mail::Accepted { .. } => {}
         }
     }
 
@@ -139,11 +124,18 @@ impl Shard {
         self.metrics.rooms.set(self.hub.room_count() as u64);
         self.metrics.members.set(self.fanout.place_count());
         self.metrics.timers.set(self.wheel.len() as u64);
-        self.metrics.inbox.set(self.node.inboxes[usize::from(self.id)].len() as u64);
+        self.metrics
+            .inbox
+            .set((self.node.inboxes[usize::from(self.id)].len() + self.mails.come.len()) as u64);
     }
 
-    /// Whether the turn has something to do for this shard's own sake.
-    pub(super) fn has_work(&self) -> bool {
-        self.fanout.is_dirty() || !self.dirty.is_empty() || !self.errands.is_empty()
+    /// Whether anything is to be written at the end of the turn.
+    fn has_to_write(&self) -> bool {
+        self.fanout.is_dirty() || !self.dirty.is_empty()
     }
+}
+
+#[expect(clippy::panic, reason = "the thread ends, and with it the process: see `spawn`")]
+fn panic_on(error: &io::Error) -> ! {
+    panic!("the event queue failed: {error}")
 }

@@ -202,7 +202,7 @@ impl Shard {
             let input = Input::Advance { caller, seq: message.seq, cursor: CursorKind::Read };
             let room = message.room.clone();
             // Later: the room may be in the middle of delivering this very message.
-            self.errands.push(Box::pin(async move { Mail::Input { room, input } }));
+            self.post(self.node.home(&room), Mail::Input { room, input });
         }
     }
 
