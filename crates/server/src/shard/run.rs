@@ -66,11 +66,13 @@ impl Shard {
             self.next_tick_ms = self.now.mono_ms + TICK_MS;
             self.tick();
         }
+        // Before anybody is written to: whoever hears an answer may rely on what it tells, on all shards.
+        self.hand_over();
         let broadcasts = self.metrics.broadcasts.get();
         if self.has_to_write() && (is_last || self.pace.is_time(self.node.clock.mono_ns(), broadcasts)) {
             self.flush();
+            self.hand_over();
         }
-        self.hand_over();
         let ended_ns = self.node.clock.mono_ns();
         self.pace.end_turn(began_ns, ended_ns);
         self.metrics.turns.inc();
