@@ -1,47 +1,72 @@
-//! `parlour bench`: load against a server of its own, beside a baseline in the same run.
+//! `parlour bench`: load against a server of its own, beside a baseline in the same run, or against
+//! any deployment.
 //!
-//! Server and generator are pinned to different cores. CPU time is read from the kernel's scheduler
-//! statistics, so what other programs do on the machine matters little; every figure is the median
-//! of several rounds and comes with its spread.
+//! A server of its own and the generator are pinned to different cores. CPU time is read from the
+//! kernel's scheduler statistics, so what other programs do on the machine matters little; every
+//! figure is the median of several rounds and comes with its spread.
+//!
+//! Where to read next: `scene` (rooms with members under load), `engine` (the sockets), `report`
+//! (what comes out); the other modules are the scenarios.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
+use crate::options::block_on;
+
 mod bare;
-mod clients;
+mod charts;
+mod engine;
 mod fanout;
 mod idle;
 mod limit;
 mod load;
+mod machine;
+mod pace;
 mod process;
+mod progress;
 mod publish;
 mod raw;
+mod report;
+mod saturation;
+mod scene;
+mod search;
 mod slow;
 mod storm;
+mod target;
+
+use machine::Machine;
+use report::OutputArgs;
 
 /// What to measure.
+///
+/// Latencies count from the moment when a message was due until it was read. Both moments are told
+/// by the clock of this process, which publishes and receives; that is why the load cannot be split
+/// over several processes.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     scenario: Scenario,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Scenario {
     /// CPU per delivery at a fixed rate, beside a bare program that only writes to sockets.
     Fanout(fanout::FanoutArgs),
-    /// Memory per idle connection.
+    /// The highest rate that is delivered in time, beside that of the bare program.
+    Saturation(saturation::SaturationArgs),
+    /// Memory and CPU of idle connections.
     Idle(idle::IdleArgs),
+    /// How much never-readers change the delivery to others.
+    Slow(slow::SlowArgs),
     /// Acknowledged durable messages per second, beside what the database could do alone.
     Publish(publish::PublishArgs),
     /// Everybody comes back at once: exactness, cost, and what others notice.
     Storm(storm::StormArgs),
-    /// How much never-readers change the delivery to others.
-    Slow(slow::SlowArgs),
-    /// The baseline of `fanout`: writes one frame to every connected socket at a fixed rate.
+    /// The baseline of `fanout` and `saturation`: writes frames to sockets at a fixed rate.
     #[command(hide = true)]
     Bare(bare::BareArgs),
     /// The baseline of `publish`: the same transactions without a server.
@@ -52,63 +77,21 @@ enum Scenario {
 /// Runs a benchmark and prints its report.
 ///
 /// # Errors
-/// What kept the measurement from being made.
+/// What kept the measurement from being made, and what the server did wrong.
 pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before the generator is pinned to one of the cores.
-    let machine = machine();
+    let machine = Machine::here();
     let report = match args.scenario {
-        Scenario::Fanout(args) => runtime.block_on(fanout::run(args))?,
-        Scenario::Idle(args) => runtime.block_on(idle::run(args))?,
-        Scenario::Publish(args) => runtime.block_on(publish::run(args))?,
-        Scenario::Storm(args) => runtime.block_on(storm::run(args))?,
-        Scenario::Slow(args) => runtime.block_on(slow::run(args))?,
+        Scenario::Fanout(args) => fanout::run(&args)?,
+        Scenario::Saturation(args) => saturation::run(&args)?,
+        Scenario::Idle(args) => idle::run(&args)?,
+        Scenario::Slow(args) => slow::run(&args)?,
+        Scenario::Publish(args) => block_on(publish::run(args))?,
+        Scenario::Storm(args) => block_on(storm::run(args))?,
         Scenario::Bare(args) => return bare::run(&args),
-        Scenario::Limit(args) => return runtime.block_on(limit::run(args)),
+        Scenario::Limit(args) => return block_on(limit::run(args)),
     };
-    println!("{machine}\n{report}");
-    Ok(())
-}
-
-/// Describes the machine and the command, as every report must.
-fn machine() -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let cpu = read("/proc/cpuinfo");
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let mut text = String::new();
-    // Writing to a String does not fail.
-    let _ = writeln!(
-        text,
-        "machine: {} ({cores} cores), Linux {}",
-        model.trim_start_matches([' ', '\t', ':']),
-        kernel.trim()
-    );
-    let _ = write!(text, "command: parlour {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
-    text
-}
-
-/// Several measurements of one thing.
-#[derive(Debug)]
-struct Rounds(Vec<f64>);
-
-impl Rounds {
-    fn new(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        Self(values)
-    }
-
-    fn median(&self) -> f64 {
-        self.0[self.0.len() / 2]
-    }
-}
-
-impl std::fmt::Display for Rounds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (first, last) = (self.0[0], self.0[self.0.len() - 1]);
-        write!(f, "{:.2} (from {first:.2} to {last:.2}, {} rounds)", self.median(), self.0.len())
-    }
+    report::finish(&report, &machine, &args.output)
 }
 
 /// Returns the program to measure: this one, unless told otherwise.

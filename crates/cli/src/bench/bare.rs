@@ -1,44 +1,105 @@
-//! The baseline: a program that does nothing but write one frame to every socket.
+//! The baseline: a program that does nothing but write frames to sockets, one `send` each.
+//!
+//! Its messages have the form of plain text, with the stamp of the load generator, so that it is
+//! received and timed like a server. Each line from its first connection asks for messages.
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use anyhow::{Context as _, bail, ensure};
+use clap::{Args, ValueEnum};
+use parlour_websocket::{Opcode, encode};
+
+use super::engine::stamp::{STAMP_BYTES, Stamp};
+use super::pace::Pace;
+
+/// What stands before the text of a message.
+const SENDER: &str = "b: ";
+/// The shortest frame.
+pub(crate) const LEAST_BYTES: usize = SENDER.len() + STAMP_BYTES + 2;
 
 /// What to write.
 #[derive(Debug, Args)]
 pub(super) struct BareArgs {
     #[arg(long)]
+    rooms: usize,
+    #[arg(long)]
     members: usize,
     #[arg(long)]
     frame_bytes: usize,
-    #[arg(long)]
-    rate: u32,
+    #[arg(long, value_enum, default_value_t = Way::Send)]
+    way: Way,
 }
 
-/// Accepts the members, waits for one byte of the first as the signal, then writes until it leaves.
+/// How a frame is given to the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    /// One system call for each member.
+    Send,
+    /// One system call for many members.
+    Ring,
+}
+
+impl Way {
+    /// Returns the word of the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Ring => "ring",
+        }
+    }
+
+    /// Gives one frame to all members of a room.
+    fn write_all(self, members: &mut [TcpStream], frame: &[u8]) -> anyhow::Result<()> {
+        match self {
+            Self::Send => members.iter_mut().try_for_each(|member| Ok(member.write_all(frame)?)),
+            Self::Ring => bail!("this build has no ring"),
+        }
+    }
+}
+
+/// Accepts the members, each of which names its room, then does what the first one asks for until it
+/// leaves.
 pub(super) fn run(args: &BareArgs) -> anyhow::Result<()> {
+    ensure!(args.frame_bytes >= LEAST_BYTES, "frames have at least {LEAST_BYTES} bytes");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     println!("listening on {}", listener.local_addr()?);
-    let mut members = Vec::with_capacity(args.members);
-    while members.len() < args.members {
-        let (member, _) = listener.accept()?;
+    let mut rooms: Vec<Vec<TcpStream>> = (0..args.rooms).map(|_| Vec::with_capacity(args.members)).collect();
+    let mut first = None;
+    for _ in 0..args.rooms * args.members {
+        let (mut member, _) = listener.accept()?;
         member.set_nodelay(true)?;
-        members.push(member);
+        let mut room = [0; 4];
+        member.read_exact(&mut room)?;
+        let room = rooms.get_mut(u32::from_be_bytes(room) as usize).context("no such room")?;
+        if first.is_none() {
+            first = Some(member.try_clone()?);
+        }
+        room.push(member);
     }
-    members[0].read_exact(&mut [0])?;
-    let mut frame = vec![b'x'; args.frame_bytes];
-    frame[args.frame_bytes - 1] = b'\n';
-    let interval = Duration::from_secs(1) / args.rate;
-    let mut next = Instant::now();
-    while write_all(&mut members, &frame).is_ok() {
-        next += interval;
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    let mut frame = Vec::new();
+    let header = if args.frame_bytes - 2 < 126 { 2 } else { 4 };
+    let text = format!("{SENDER}{:x<1$}", "", args.frame_bytes - header - SENDER.len());
+    encode::frame(&mut frame, Opcode::Text, text.as_bytes());
+    let stamp_at = header + SENDER.len();
+    let mut said = vec![0; args.rooms];
+    for line in BufReader::new(first.context("no members")?).lines() {
+        let line = line?;
+        let mut words = line.split(' ');
+        let mut word = || words.next().context("a line has a rate, seconds and a time");
+        let (per_second, seconds, now_us) = (word()?.parse()?, word()?.parse()?, word()?.parse()?);
+        let began = Instant::now();
+        let mut pace = Pace::new(now_us, per_second, args.rooms, Duration::from_secs_f64(seconds));
+        while let Some(due_us) = pace.due_us() {
+            let due = began + Duration::from_micros(due_us - now_us);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            let room = pace.take();
+            said[room] += 1;
+            let stamp = Stamp { counter: said[room], room: room as u64, due_us };
+            stamp.write(&mut frame[stamp_at..])?;
+            args.way.write_all(&mut rooms[room], &frame)?;
+        }
     }
     Ok(())
-}
-
-fn write_all(members: &mut [TcpStream], frame: &[u8]) -> std::io::Result<()> {
-    members.iter_mut().try_for_each(|member| member.write_all(frame))
 }

@@ -1,65 +1,137 @@
-//! Many connections that do nothing: what each costs in user space.
+//! Many connections that do nothing: what each costs in user space, and what its heartbeats cost.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, ensure};
 use clap::Args;
-use tokio::time::sleep;
 
-use super::process::{Measured, pin_generator};
-use super::{Rounds, clients, program};
+use super::engine::Engine;
+use super::engine::room::Room;
+use super::engine::wire::Dialect;
+use super::process::Usage;
+use super::progress::Progress;
+use super::report::{Chart, Figures, Line, Report};
+use super::scene::{open_all, wait_for_quiet};
+use super::target::{Target, TargetArgs};
+
+/// Connections that pay for what all share, and do not count.
+const FIRST: usize = 100;
+/// What CPU is told for.
+const MANY: f64 = 100_000.0;
 
 /// How many.
 #[derive(Debug, Args)]
 pub(super) struct IdleArgs {
-    /// Connections
+    /// Connections; fewer if a limit is met
     #[arg(long, default_value_t = 10_000)]
     connections: usize,
+    /// Rooms that they are spread over
+    #[arg(long, default_value_t = 100)]
+    rooms: usize,
+    /// Seconds of idling with heartbeats, which are 25 s apart unless configured
+    #[arg(long, default_value_t = 60.0)]
+    seconds: f64,
+    /// How commands and events are spelled
+    #[arg(long, value_enum, default_value_t = Dialect::Json)]
+    dialect: Dialect,
     /// Measurements, each with a new server
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// The program to measure instead of this one
-    #[arg(long)]
-    program: Option<PathBuf>,
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
-pub(super) async fn run(args: IdleArgs) -> anyhow::Result<String> {
-    let program = program(args.program)?;
-    pin_generator()?;
-    let mut bytes = Vec::new();
-    for _ in 0..args.rounds {
-        let directory = std::env::temp_dir().join(format!("parlour-bench-{}", std::process::id()));
-        let (server, address) = Measured::start_server(&program, &directory)?;
-        // The first ones pay for what all share.
-        let mut streams = open(&address, 0, 100).await?;
-        let before = server.anonymous_bytes()?;
-        streams.extend(open(&address, 100, args.connections).await?);
-        sleep(Duration::from_secs(1)).await;
-        let used = server.anonymous_bytes()?.saturating_sub(before);
-        bytes.push(used as f64 / args.connections as f64);
-        drop((streams, server));
-        // The directory holds nothing but an empty database.
-        let _ = std::fs::remove_dir_all(&directory);
+pub(super) fn run(args: &IdleArgs) -> anyhow::Result<Report> {
+    args.target.prepare()?;
+    let mut progress = Progress::new();
+    let (mut figures, mut report) = (Figures::default(), Report::default());
+    for round in 1..=args.rounds {
+        progress.stage(format!("round {round} of {}", args.rounds));
+        let target = args.target.open()?;
+        measure(args, &target, &mut progress, &mut figures, &mut report)?;
     }
-    let rooms = "each with its own user, in one of 100 rooms";
-    Ok(format!(
-        "idle: {} connections, {rooms}\nuser-space memory per connection: {} bytes",
-        args.connections,
-        Rounds::new(bytes)
-    ))
+    report.title = format!(
+        "idle: up to {} connections, each with its own user, in {} rooms, {:?}, {} s",
+        args.connections, args.rooms, args.dialect, args.seconds
+    );
+    report.sections.push(figures.section("idle connections"));
+    report.notes.sort();
+    report.notes.dedup();
+    Ok(report)
 }
 
-async fn open(
-    address: &str,
-    from: usize,
-    count: usize,
-) -> anyhow::Result<Vec<parlour_websocket::client::ClientStream>> {
-    let mut streams = Vec::with_capacity(count);
-    for number in from..from + count {
-        let room = number % 100;
-        let mut stream = clients::connect(address, &format!("user=u{number}&room=live:{room}")).await?;
-        clients::until(&mut stream, "\"joined\"").await?;
-        streams.push(stream);
+fn measure(
+    args: &IdleArgs,
+    target: &Target,
+    progress: &mut Progress,
+    figures: &mut Figures,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let names: Vec<_> = (0..args.rooms).map(|room| target.room(room)).collect();
+    let rooms =
+        names.iter().map(|name| Room::new(args.dialect, name, 0, 0)).collect::<anyhow::Result<_>>()?;
+    let mut engine = Engine::new(args.dialect, rooms)?;
+    let dial =
+        |user: usize| target.dial(args.dialect, user, user % args.rooms, Some(&names[user % args.rooms]));
+    let mut limit = open_all(&mut engine, (0..FIRST.min(args.connections)).map(dial), progress)?.limit;
+    wait_for_quiet(&mut engine)?;
+    let before = target.memory();
+    if limit.is_none() {
+        limit = open_all(&mut engine, (FIRST..args.connections).map(dial), progress)?.limit;
     }
-    Ok(streams)
+    wait_for_quiet(&mut engine)?;
+    let live = engine.live();
+    ensure!(live > 0, "nobody came in: {}", limit.unwrap_or_default());
+    report.notes.extend(limit.map(|limit| format!("the limit was met at {live} connections: {limit}")));
+    engine.tally.closed.clear();
+    figures.add("connections", "", live as f64);
+    let counted = live.saturating_sub(FIRST).max(1) as f64;
+    let each =
+        before.zip(target.memory()).map(|(before, after)| after.saturating_sub(before) as f64 / counted);
+    figures.add_if("user-space memory per connection", "bytes", each);
+    let points = watch(args, target, &mut engine, progress)?;
+    if let (Some((first_s, first_ns)), Some((last_s, last_ns))) = (points.cpu.first(), points.cpu.last()) {
+        let share = (last_ns - first_ns) / 1e9 / (last_s - first_s).max(1e-9) * 100.0;
+        figures.add("CPU", "% of a core", share);
+        figures.add("CPU of 100,000 of them, extrapolated", "% of a core", share / live as f64 * MANY);
+    }
+    report.faults.extend(engine.tally.closed.iter().map(|(reason, times)| format!("{times} x {reason}")));
+    let memory = Line { name: "server".into(), points: points.memory };
+    report.charts = vec![Chart::new("memory while idling, last round", ["seconds", "MiB"], vec![memory])];
+    Ok(())
+}
+
+/// What was seen each second.
+#[derive(Debug, Default)]
+struct Points {
+    /// Nanoseconds.
+    cpu: Vec<(f64, f64)>,
+    /// MiB.
+    memory: Vec<(f64, f64)>,
+}
+
+/// Answers heartbeats for a while.
+fn watch(
+    args: &IdleArgs,
+    target: &Target,
+    engine: &mut Engine,
+    progress: &mut Progress,
+) -> anyhow::Result<Points> {
+    let (began, span) = (Instant::now(), Duration::from_secs_f64(args.seconds));
+    let (mut points, mut next) = (Points::default(), Duration::ZERO);
+    loop {
+        let passed = began.elapsed();
+        if passed >= next || passed >= span {
+            next = passed + Duration::from_secs(1);
+            let cpu = target.usage.map(Usage::cpu_ns).transpose().context("the server has ended")?;
+            points.cpu.extend(cpu.map(|cpu| (passed.as_secs_f64(), cpu as f64)));
+            let memory = target.memory().map(|bytes| bytes as f64 / 1_048_576.0);
+            points.memory.extend(memory.map(|mib| (passed.as_secs_f64(), mib)));
+            progress.show(|| format!("{} connections, {:.0} s", engine.live(), passed.as_secs_f64()));
+        }
+        if passed >= span {
+            return Ok(points);
+        }
+        engine.turn(Duration::from_millis(100).min(span.saturating_sub(passed)))?;
+    }
 }

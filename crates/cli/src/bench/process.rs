@@ -29,16 +29,6 @@ impl Measured {
         Ok(Self { child, stdout: BufReader::new(stdout) })
     }
 
-    /// Starts a development server without limits and returns it with its address, `host:port`.
-    pub(super) fn start_server(program: &Path, data_dir: &Path) -> anyhow::Result<(Self, String)> {
-        let data_dir = data_dir.to_string_lossy();
-        let free = "127.0.0.1:0";
-        let args = ["dev", "--no-limits", "--listen", free, "--admin-listen", free, "--data-dir", &data_dir];
-        let mut server = Self::start(program, &args)?;
-        let address = server.line_with("http://")?;
-        Ok((server, address))
-    }
-
     /// Reads lines up to the one that holds `marker`; returns the word after it, without a slash.
     pub(super) fn line_with(&mut self, marker: &str) -> anyhow::Result<String> {
         let mut line = String::new();
@@ -54,23 +44,9 @@ impl Measured {
         }
     }
 
-    /// Returns the CPU time of all threads so far, in nanoseconds.
-    pub(super) fn cpu_ns(&self) -> anyhow::Result<u64> {
-        let mut total = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let statistics = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            let first = statistics.split_whitespace().next().context("no scheduler statistics")?;
-            total += first.parse::<u64>()?;
-        }
-        Ok(total)
-    }
-
-    /// Returns the resident memory that is not shared with files, in bytes.
-    pub(super) fn anonymous_bytes(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib * 1024)
+    /// Returns what to ask about the costs of the process.
+    pub(super) fn usage(&self) -> Usage {
+        Usage { pid: self.child.id() }
     }
 }
 
@@ -79,6 +55,38 @@ impl Drop for Measured {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A process on this machine, seen from outside.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usage {
+    pub(super) pid: u32,
+}
+
+impl Usage {
+    /// Looks at this process: the generator.
+    pub(super) fn own() -> Self {
+        Self { pid: std::process::id() }
+    }
+
+    /// Returns the CPU time of all threads so far, in nanoseconds.
+    pub(super) fn cpu_ns(self) -> anyhow::Result<u64> {
+        let mut total = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.pid))? {
+            let statistics = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            let first = statistics.split_whitespace().next().context("no scheduler statistics")?;
+            total += first.parse::<u64>()?;
+        }
+        Ok(total)
+    }
+
+    /// Returns the resident memory that is not shared with files, in bytes.
+    pub(super) fn anonymous_bytes(self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib * 1024)
     }
 }
 

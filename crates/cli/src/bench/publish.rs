@@ -1,7 +1,6 @@
 //! Durable messages: how many are acknowledged per second, how long that takes, and what the
 //! database could do without a server.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +10,8 @@ use hdrhistogram::Histogram;
 use super::limit::{self, Place};
 use super::load::{Load, Pace, Served};
 use super::process::pin_generator;
-use super::{Rounds, program};
+use super::program;
+use super::report::{Figures, Report};
 
 /// How much load.
 #[derive(Debug, Args)]
@@ -42,14 +42,17 @@ pub(super) struct PublishArgs {
     program: Option<PathBuf>,
 }
 
-pub(super) async fn run(args: PublishArgs) -> anyhow::Result<String> {
+pub(super) async fn run(args: PublishArgs) -> anyhow::Result<Report> {
     let program = program(args.program.clone())?;
     pin_generator()?;
     let database = match &args.database {
         None => "SQLite with synchronous=FULL",
         Some(_) => "PostgreSQL",
     };
-    let mut report = format!("durable publish: {database}, {} s each", args.seconds);
+    let mut report = Report {
+        title: format!("durable publish: {database}, {} s each", args.seconds),
+        ..Report::default()
+    };
     for rooms in &args.rooms {
         for publishers in &args.publishers {
             let mut figures = Figures::default();
@@ -58,23 +61,10 @@ pub(super) async fn run(args: PublishArgs) -> anyhow::Result<String> {
                 measure(&program, &args, load, &mut figures).await?;
             }
             let title = format!("{rooms} rooms, {publishers} publishers, {} in flight each", args.in_flight);
-            write!(report, "\n\n{title}\n{figures}")?;
+            report.sections.push(figures.section(&title));
         }
     }
     Ok(report)
-}
-
-/// All rounds of one load.
-#[derive(Debug, Default)]
-struct Figures {
-    rate: Vec<f64>,
-    p50_ms: Vec<f64>,
-    p99_ms: Vec<f64>,
-    commits: Vec<f64>,
-    batch: Vec<f64>,
-    limit: Vec<f64>,
-    share: Vec<f64>,
-    half_p99_ms: Vec<f64>,
 }
 
 /// Measures the most, then the database alone with transactions of the same size, then latency at
@@ -107,37 +97,17 @@ async fn measure(
     drop(served);
     std::fs::remove_dir_all(&directory)?;
 
-    figures.rate.push(rate);
-    figures.p50_ms.push(quantile_ms(&most, 0.5));
-    figures.p99_ms.push(quantile_ms(&most, 0.99));
-    figures.commits.push(commits / span.as_secs_f64());
-    figures.batch.push(batch);
-    figures.limit.push(limit);
-    figures.share.push(rate / limit * 100.0);
-    figures.half_p99_ms.push(quantile_ms(&half, 0.99));
+    figures.add("acknowledged", "messages/s", rate);
+    figures.add("acknowledgement p50", "ms", quantile_ms(&most, 0.5));
+    figures.add("acknowledgement p99", "ms", quantile_ms(&most, 0.99));
+    figures.add("commits", "1/s", commits / span.as_secs_f64());
+    figures.add("messages per commit", "", batch);
+    figures.add("the same transactions without a server", "messages/s", limit);
+    figures.add("share of that", "%", rate / limit * 100.0);
+    figures.add("acknowledgement p99 at half of the rate", "ms", quantile_ms(&half, 0.99));
     Ok(())
 }
 
 fn quantile_ms(latencies: &Histogram<u64>, quantile: f64) -> f64 {
     latencies.value_at_quantile(quantile) as f64 / 1_000.0
-}
-
-impl std::fmt::Display for Figures {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let lines = [
-            ("acknowledged per second", &self.rate),
-            ("acknowledgement p50, ms", &self.p50_ms),
-            ("acknowledgement p99, ms", &self.p99_ms),
-            ("commits per second", &self.commits),
-            ("messages per commit", &self.batch),
-            ("the same transactions without a server, messages per second", &self.limit),
-            ("share of that, %", &self.share),
-            ("acknowledgement p99 at half of the rate, ms", &self.half_p99_ms),
-        ];
-        for (index, (name, values)) in lines.into_iter().enumerate() {
-            let end = if index == 0 { "" } else { "\n" };
-            write!(f, "{end}{name}: {}", Rounds::new(values.clone()))?;
-        }
-        Ok(())
-    }
 }

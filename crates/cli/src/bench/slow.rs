@@ -1,117 +1,127 @@
-//! Clients that never read, among others: whether the others notice (R19).
+//! Clients that never read, among others: whether the others notice (R19), and what becomes of the
+//! memory that waits for them.
 
-use std::cell::RefCell;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use clap::Args;
-use hdrhistogram::Histogram;
-use parlour_websocket::client::{ClientStream, Message};
-use tokio::task::LocalSet;
-use tokio::time::{Instant, interval, sleep};
 
-use super::process::{Measured, pin_generator};
-use super::{Rounds, clients, program};
-
-const ROOM: &str = "live:bench";
+use super::charts;
+use super::engine::wire::Dialect;
+use super::progress::Progress;
+use super::report::{Figures, Report};
+use super::scene::{Layout, Measurement, Scene, Span, open_all, wait_for_quiet};
+use super::target::{Target, TargetArgs};
 
 /// How much load.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SlowArgs {
     /// Members who read
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 500)]
     readers: usize,
     /// Members who never read
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 10)]
     stuck: usize,
     /// Messages per second
-    #[arg(long, default_value_t = 50)]
-    rate: u32,
+    #[arg(long, default_value_t = 50.0)]
+    rate: f64,
     /// Bytes of text in a message
     #[arg(long, default_value_t = 1_024)]
     text_bytes: usize,
     /// Seconds of each measurement
-    #[arg(long, default_value_t = 8)]
-    seconds: u64,
+    #[arg(long, default_value_t = 20.0)]
+    seconds: f64,
+    /// Seconds after it in which memory may come back
+    #[arg(long, default_value_t = 30.0)]
+    recovery: f64,
     /// Measurements without and with those who never read, alternating
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// The program to measure instead of this one
-    #[arg(long)]
-    program: Option<PathBuf>,
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
-pub(super) async fn run(args: SlowArgs) -> anyhow::Result<String> {
-    let program = program(args.program.clone())?;
-    pin_generator()?;
-    let (mut alone, mut beside, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..args.rounds {
-        let without = LocalSet::new().run_until(measure(&program, &args, 0)).await?;
-        let with = LocalSet::new().run_until(measure(&program, &args, args.stuck)).await?;
-        alone.push(without);
-        beside.push(with);
-        ratios.push(with / without);
+/// What one measurement gave.
+struct Outcome {
+    measurement: Measurement,
+    faults: Vec<String>,
+    before: Option<u64>,
+    after: Option<u64>,
+    evicted: Option<f64>,
+}
+
+pub(super) fn run(args: &SlowArgs) -> anyhow::Result<Report> {
+    args.target.prepare()?;
+    let mut progress = Progress::new();
+    let (mut figures, mut report) = (Figures::default(), Report::default());
+    for round in 1..=args.rounds {
+        progress.stage(format!("round {round} of {}: without never-readers", args.rounds));
+        let alone = measure(args, 0, &mut progress)?;
+        progress.stage(format!("round {round} of {}: with them", args.rounds));
+        let beside = measure(args, args.stuck, &mut progress)?;
+        let p99_ms = [&alone, &beside].map(|outcome| outcome.measurement.latency_ms(0.99));
+        figures.add("delivery p99 without never-readers", "ms", p99_ms[0]);
+        figures.add("delivery p99 beside them", "ms", p99_ms[1]);
+        figures.add("beside / without", "", p99_ms[1] / p99_ms[0]);
+        let peak = beside.measurement.memory.iter().map(|(_, mib)| *mib).max_by(f64::total_cmp);
+        figures.add_if("memory of the server before", "MiB", beside.before.map(mib));
+        figures.add_if("memory at its peak", "MiB", peak);
+        figures.add_if("memory after", "MiB", beside.after.map(mib));
+        figures.add_if("never-readers that were cut off", "", beside.evicted);
+        report.faults.extend(alone.faults.into_iter().chain(beside.faults));
+        let last = [("without", alone.measurement), ("beside", beside.measurement)];
+        report.charts = vec![charts::latencies(&last), charts::memory(&last)];
     }
     let SlowArgs { readers, stuck, rate, text_bytes, seconds, .. } = args;
-    Ok(format!(
-        "never-readers: {readers} readers, {rate} messages/s of {text_bytes} bytes, {seconds} s each\n\
-         delivery p99 without never-readers: {} ms\n\
-         delivery p99 beside {stuck} of them:    {} ms\n\
-         beside / without:                   {}",
-        Rounds::new(alone),
-        Rounds::new(beside),
-        Rounds::new(ratios)
-    ))
+    report.title = format!(
+        "never-readers: {stuck} beside {readers} readers, {rate} messages/s of {text_bytes} bytes, {seconds} s each"
+    );
+    report.sections.push(figures.section("never-readers"));
+    Ok(report)
 }
 
-/// Returns the p99 of delivery to those who read, in milliseconds.
-async fn measure(program: &Path, args: &SlowArgs, stuck: usize) -> anyhow::Result<f64> {
-    let directory = std::env::temp_dir().join(format!("parlour-bench-{}", std::process::id()));
-    let (server, address) = Measured::start_server(program, &directory)?;
-    let origin = Instant::now();
-    let latencies = Rc::new(RefCell::new(Histogram::new(3)?));
-    let mut never_read = Vec::new();
-    for member in 0..args.readers + stuck {
-        let mut stream = clients::connect(&address, &format!("user=m{member}&room={ROOM}")).await?;
-        clients::until(&mut stream, "\"joined\"").await?;
-        match member < args.readers {
-            true => drop(tokio::task::spawn_local(record(stream, origin, Rc::clone(&latencies)))),
-            false => never_read.push(stream),
-        }
-    }
-    let mut publisher = clients::connect(&address, &format!("user=publisher&room={ROOM}")).await?;
-    clients::until(&mut publisher, "\"joined\"").await?;
-    let (mut reader, writer) = publisher.split();
-    let acks = tokio::task::spawn_local(async move { while let Ok(Some(_)) = reader.next().await {} });
-    // Join notices are still being delivered.
-    sleep(Duration::from_secs(1)).await;
-    let mut ticks = interval(Duration::from_secs(1) / args.rate);
-    for id in 1..=u64::from(args.rate) * args.seconds {
-        ticks.tick().await;
-        let text = format!("{:0>1$}", origin.elapsed().as_micros(), args.text_bytes);
-        let payload = format!(r#"{{"room":"{ROOM}","text":"{text}"}}"#);
-        writer.send_text(&format!(r#"{{"type":"publish","id":{id},"payload":{payload}}}"#)).await?;
-    }
-    sleep(Duration::from_secs(1)).await;
-    acks.abort();
-    drop((server, never_read));
-    // The directory holds nothing but an empty database.
-    let _ = std::fs::remove_dir_all(&directory);
-    let p99_us = latencies.borrow().value_at_quantile(0.99);
-    Ok(p99_us as f64 / 1_000.0)
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
 }
 
-/// Compares the time in each message with the time of its arrival.
-async fn record(mut stream: ClientStream, origin: Instant, latencies: Rc<RefCell<Histogram<u64>>>) {
-    while let Ok(Some(message)) = stream.next().await {
-        let Message::Text(text) = message else { continue };
-        let digits = text.split_once(r#""text":""#).and_then(|(_, rest)| rest.split('"').next());
-        let sent = digits.and_then(|digits| digits.parse::<u64>().ok());
-        let now = u64::try_from(origin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        if let Some(sent) = sent {
-            // Beyond what the histogram covers there is nothing: it grows by itself.
-            let _ = latencies.borrow_mut().record(now.saturating_sub(sent));
+fn measure(args: &SlowArgs, stuck: usize, progress: &mut Progress) -> anyhow::Result<Outcome> {
+    let target = args.target.open()?;
+    let layout =
+        Layout { rooms: 1, members: args.readers, text_bytes: args.text_bytes, dialect: Dialect::Json };
+    let mut scene = Scene::open(&target, &layout, progress)?;
+    let name = target.room(0);
+    let dials = (0..stuck).map(|number| target.dial(layout.dialect, args.readers + number, 0, Some(&name)));
+    let opened = open_all(&mut scene.engine, dials, progress)?;
+    ensure!(opened.limit.is_none(), "not everybody came in: {}", opened.limit.unwrap_or_default());
+    wait_for_quiet(&mut scene.engine)?;
+    opened.slots.iter().try_for_each(|slot| scene.engine.stop_reading(*slot))?;
+    let before = target.memory();
+    let span = Span {
+        warm_up: Duration::ZERO,
+        measured: Duration::from_secs_f64(args.seconds),
+        drain: Duration::from_secs(10),
+    };
+    let measurement = scene.measure(args.rate, span, progress)?;
+    let faults = scene.faults(measurement.is_complete);
+    let after = if stuck > 0 { recover(args, &target, &mut scene, before)? } else { target.memory() };
+    let evicted = target.metrics()?.map(|metrics| metrics.get("parlour_evicted_slow_total")).transpose()?;
+    Ok(Outcome { measurement, faults, before, after, evicted })
+}
+
+/// Waits until the memory has come back, or not in time; returns what it is then.
+fn recover(
+    args: &SlowArgs,
+    target: &Target,
+    scene: &mut Scene,
+    before: Option<u64>,
+) -> anyhow::Result<Option<u64>> {
+    let end = Instant::now() + Duration::from_secs_f64(args.recovery);
+    loop {
+        let memory = target.memory();
+        let is_back = memory.zip(before).is_none_or(|(memory, before)| memory <= before);
+        if is_back || Instant::now() >= end {
+            return Ok(memory);
         }
+        scene.engine.turn(Duration::from_millis(100))?;
     }
 }

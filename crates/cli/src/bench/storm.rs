@@ -16,8 +16,9 @@ use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 use super::load::{Served, TEXT_BYTES, refuse_error};
 use super::process::pin_generator;
+use super::program;
 use super::raw::{self, Listener, Talker};
-use super::{Rounds, program};
+use super::report::{Figures, Report};
 
 /// A message of the room, up to its number.
 const MESSAGE: &[u8] = br#"{"type":"message","payload":{"room":"storm","seq":"#;
@@ -75,37 +76,41 @@ struct Storm {
     all_s: f64,
 }
 
-pub(super) async fn run(args: StormArgs) -> anyhow::Result<String> {
+pub(super) async fn run(args: StormArgs) -> anyhow::Result<Report> {
     let program = program(args.program.clone())?;
     config::raise_open_files();
     pin_generator()?;
-    let mut storms = Vec::new();
+    let (mut figures, mut report) = (Figures::default(), Report::default());
     for round in 0..args.rounds {
         let directory = args.data_dir.join(format!("{}-{round}", std::process::id()));
         std::fs::create_dir_all(&directory)?;
-        storms.push(LocalSet::new().run_until(measure(&program, &directory, &args)).await?);
+        let storm = LocalSet::new().run_until(measure(&program, &directory, &args)).await?;
         std::fs::remove_dir_all(&directory)?;
+        add(&mut figures, &storm);
+        let inexact = args.clients - storm.exact;
+        if inexact > 0 {
+            report
+                .faults
+                .push(format!("room storm: {inexact} of {} did not get every message once", args.clients));
+        }
     }
-    let all = |figure: fn(&Storm) -> f64| Rounds::new(storms.iter().map(figure).collect());
     let StormArgs { clients, missed, window, rate, witnesses, before, .. } = args;
-    Ok(format!(
+    report.title = format!(
         "storm: {clients} clients that each missed {missed} messages of one room with {rate} messages/s come \
-         back within {window} s; {witnesses} others, {before} s of quiet before\n\
-         clients with every message once:   {} of {clients}\n\
-         reads of the store, quiet:         {}\n\
-         reads of the store, storm:         {}\n\
-         delivery p99 to others, quiet:     {} ms\n\
-         delivery p99 to others, storm:     {} ms\n\
-         from coming back to the last message missed, the slowest: {} s\n\
-         from the first to the last one that had everything:       {} s",
-        all(|storm| storm.exact as f64),
-        all(|storm| storm.reads_before),
-        all(|storm| storm.reads_during),
-        all(|storm| storm.p99_before_ms),
-        all(|storm| storm.p99_during_ms),
-        all(|storm| storm.slowest_s),
-        all(|storm| storm.all_s),
-    ))
+         back within {window} s; {witnesses} others, {before} s of quiet before"
+    );
+    report.sections.push(figures.section("storm"));
+    Ok(report)
+}
+
+fn add(figures: &mut Figures, storm: &Storm) {
+    figures.add("clients with every message once", "", storm.exact as f64);
+    figures.add("reads of the store, quiet", "", storm.reads_before);
+    figures.add("reads of the store, storm", "", storm.reads_during);
+    figures.add("delivery p99 to others, quiet", "ms", storm.p99_before_ms);
+    figures.add("delivery p99 to others, storm", "ms", storm.p99_during_ms);
+    figures.add("from coming back to the last message missed, the slowest", "s", storm.slowest_s);
+    figures.add("from the first to the last one that had everything", "s", storm.all_s);
 }
 
 /// What the tasks of one storm share.

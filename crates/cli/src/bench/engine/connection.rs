@@ -1,0 +1,180 @@
+//! One socket of the load generator, from connecting to the end.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr};
+
+use mio::net::TcpStream;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::track::Track;
+
+/// Where a connection goes, and what it says first.
+#[derive(Debug)]
+pub(crate) struct Dial {
+    pub(crate) address: SocketAddr,
+    /// The address that it comes from, where one has more than 28,000 connections to make.
+    pub(crate) source: Option<IpAddr>,
+    /// The index of its room.
+    pub(crate) room: usize,
+    pub(crate) greeting: Greeting,
+}
+
+/// What a connection says first.
+#[derive(Debug, Clone)]
+pub(crate) enum Greeting {
+    /// Asks for a WebSocket; then, where the URL has not done that, to enter the room.
+    Upgrade { request: Vec<u8>, enter: Option<Vec<u8>> },
+    /// Tells a bare program which room it is in.
+    Room(Vec<u8>),
+}
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The kernel connects.
+    Connecting,
+    /// The server has not answered the handshake.
+    Shaking,
+    /// The server has not said that the connection is in its room.
+    Entering,
+    Live,
+    /// In its room, and nobody reads what comes.
+    Deaf,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) socket: TcpStream,
+    pub(crate) room: usize,
+    pub(crate) phase: Phase,
+    pub(crate) track: Track,
+    greeting: Option<Greeting>,
+    /// The incomplete rest of what was read.
+    tail: Vec<u8>,
+    /// What the socket has not taken yet.
+    out: Vec<u8>,
+}
+
+/// What a read gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Got {
+    /// So many bytes at the front of the buffer, and more may wait.
+    Full(usize),
+    /// So many bytes at the front of the buffer, and nothing else for now.
+    Last(usize),
+    Nothing,
+    End,
+}
+
+impl Connection {
+    /// Begins to connect.
+    pub(crate) fn open(dial: Dial) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(dial.address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        if let Some(source) = dial.source {
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+        }
+        match socket.connect(&dial.address.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        Ok(Self {
+            socket: TcpStream::from_std(socket.into()),
+            room: dial.room,
+            phase: Phase::Connecting,
+            track: Track::default(),
+            greeting: Some(dial.greeting),
+            tail: Vec::new(),
+            out: Vec::new(),
+        })
+    }
+
+    /// Goes on when the socket can be written to.
+    pub(crate) fn writable(&mut self) -> io::Result<()> {
+        if self.phase == Phase::Connecting {
+            if let Some(error) = self.socket.take_error()? {
+                return Err(error);
+            }
+            if self.socket.peer_addr().is_err() {
+                return Ok(());
+            }
+            match &self.greeting {
+                Some(Greeting::Upgrade { request, .. }) => {
+                    self.phase = Phase::Shaking;
+                    self.out.extend_from_slice(request);
+                }
+                Some(Greeting::Room(room)) => {
+                    self.phase = Phase::Live;
+                    self.out.extend_from_slice(room);
+                }
+                None => {}
+            }
+        }
+        self.flush()
+    }
+
+    /// The server agreed to a WebSocket.
+    pub(crate) fn upgraded(&mut self) {
+        self.phase = Phase::Entering;
+        if let Some(Greeting::Upgrade { enter: Some(enter), .. }) = self.greeting.take() {
+            self.out.extend_from_slice(&enter);
+        }
+    }
+
+    /// Says something with the next [`Self::flush`].
+    pub(crate) fn say(&mut self, frame: &[u8]) {
+        self.out.extend_from_slice(frame);
+    }
+
+    /// Returns how many bytes the socket has not taken.
+    pub(crate) fn unsent(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Writes what the socket takes.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        let mut sent = 0;
+        while sent < self.out.len() {
+            match self.socket.write(&self.out[sent..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => sent += written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.out.drain(..sent);
+        Ok(())
+    }
+
+    /// Reads once into the front of the buffer, behind what was kept of the read before.
+    #[inline]
+    pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<Got> {
+        let kept = self.tail.len();
+        if kept * 2 > buffer.len() {
+            // A frame that is larger than any so far.
+            buffer.resize(kept * 4, 0);
+        }
+        let read = loop {
+            match self.socket.read(&mut buffer[kept..]) {
+                Ok(0) => return Ok(Got::End),
+                Ok(read) => break kept + read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Got::Nothing),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        };
+        buffer[..kept].copy_from_slice(&self.tail);
+        self.tail.clear();
+        // A read that does not fill the buffer has emptied the socket (epoll(7), question 9).
+        Ok(if read == buffer.len() { Got::Full(read) } else { Got::Last(read) })
+    }
+
+    /// Keeps what is no whole frame yet.
+    #[inline]
+    pub(crate) fn keep(&mut self, rest: &[u8]) {
+        self.tail.extend_from_slice(rest);
+    }
+}

@@ -1,0 +1,362 @@
+//! Rooms with members, one of whom publishes: set up, loaded, and looked at.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use parlour_server::config;
+
+use super::bare::{LEAST_BYTES, Way};
+use super::engine::Engine;
+use super::engine::connection::{Dial, Greeting};
+use super::engine::room::Room;
+use super::engine::tally::Second;
+use super::engine::wire::Dialect;
+use super::pace::Pace;
+use super::process::{Measured, Usage};
+use super::progress::Progress;
+use super::target::Target;
+
+/// Connections that are on their way at the same time.
+const OPENING: usize = 256;
+/// Longest time in which nothing new happens while something must.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// So long nothing may come before a load begins: notices of comings have been told.
+const QUIET: Duration = Duration::from_millis(300);
+/// Messages that are published before the sockets are read again.
+const PUBLISHED_AT_ONCE: usize = 256;
+/// Seconds between two looks at the memory of the server.
+const SAMPLE_S: f64 = 0.5;
+/// Longest sleep, so that progress is seen and time-outs are noticed.
+const NAP: Duration = Duration::from_millis(100);
+
+/// How many, and what they say.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Layout {
+    /// Rooms
+    #[arg(long, default_value_t = 1)]
+    pub(crate) rooms: usize,
+    /// Members of each room; one of them publishes
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) members: usize,
+    /// Bytes of text in a message, at least 32
+    #[arg(long, default_value_t = 128)]
+    pub(crate) text_bytes: usize,
+    /// How commands and events are spelled
+    #[arg(long, value_enum, default_value_t = Dialect::Json)]
+    pub(crate) dialect: Dialect,
+}
+
+/// Who publishes.
+#[derive(Debug)]
+enum Voice {
+    /// One member of each room.
+    Members,
+    /// The bare program, asked on this connection.
+    Bare(usize),
+}
+
+/// A load that is ready to begin.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    pub(crate) engine: Engine,
+    voice: Voice,
+    /// Who pays, if that can be seen.
+    usage: Option<Usage>,
+    /// Seconds since the measurement began, and MiB of the server.
+    memory: Vec<(f64, f64)>,
+    /// The bare program, which ends with the scene.
+    _bare: Option<Measured>,
+}
+
+/// What a load gave.
+#[derive(Debug, Clone)]
+pub(crate) struct Measurement {
+    /// Deliveries that were due.
+    pub(crate) wanted: u64,
+    pub(crate) delivered: u64,
+    /// Whether everything came that was due.
+    pub(crate) is_complete: bool,
+    /// CPU time of the server.
+    pub(crate) cpu_ns: Option<u64>,
+    /// Share of a core that the generator needed, from 0 to 1.
+    pub(crate) generator: f64,
+    pub(crate) frame_bytes: usize,
+    /// Pairs of a quantile and the latency there, in milliseconds.
+    pub(crate) latencies: Vec<(f64, f64)>,
+    pub(crate) seconds: Vec<Second>,
+    /// Pairs of seconds and MiB of the server.
+    pub(crate) memory: Vec<(f64, f64)>,
+}
+
+/// Quantiles that are kept of a measurement.
+pub(crate) const QUANTILES: [f64; 9] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1.0];
+
+/// How long a load lasts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// Without being measured.
+    pub(crate) warm_up: Duration,
+    pub(crate) measured: Duration,
+    /// After the last message was due, for what is still on its way.
+    pub(crate) drain: Duration,
+}
+
+impl Scene {
+    /// Connects everybody to a server.
+    ///
+    /// # Errors
+    /// A connection that does not come into its room.
+    pub(crate) fn open(target: &Target, layout: &Layout, progress: &mut Progress) -> anyhow::Result<Self> {
+        let rooms = rooms(layout, layout.dialect, |number| target.room(number))?;
+        let mut engine = Engine::new(layout.dialect, rooms)?;
+        let names: Vec<_> = (0..layout.rooms).map(|number| target.room(number)).collect();
+        let dials = (0..layout.rooms * layout.members).map(|user| {
+            let room = user / layout.members;
+            target.dial(layout.dialect, user, room, Some(&names[room]))
+        });
+        let opened = open_all(&mut engine, dials, progress)?;
+        ensure!(opened.limit.is_none(), "not everybody came in: {}", opened.limit.unwrap_or_default());
+        for (room, slot) in opened.slots.iter().step_by(layout.members).enumerate() {
+            engine.rooms[room].speaker = Some(*slot);
+        }
+        wait_for_quiet(&mut engine)?;
+        Ok(Self { engine, voice: Voice::Members, usage: target.usage, memory: Vec::new(), _bare: None })
+    }
+
+    /// Starts the bare program for the same load, with frames of the same size.
+    ///
+    /// # Errors
+    /// A program that does not start.
+    pub(crate) fn open_bare(
+        layout: &Layout,
+        frame_bytes: usize,
+        way: Way,
+        progress: &mut Progress,
+    ) -> anyhow::Result<Self> {
+        let numbers = [layout.rooms, layout.members, frame_bytes.max(LEAST_BYTES)].map(|one| one.to_string());
+        let [rooms_word, members, bytes] = &numbers;
+        let words = ["bench", "bare", "--way", way.word(), "--rooms", rooms_word, "--members", members];
+        let mut bare =
+            Measured::start(&super::program(None)?, &[&words[..], &["--frame-bytes", bytes]].concat())?;
+        let address = bare.line_with("listening on ")?.parse()?;
+        let rooms = rooms(layout, Dialect::Text, |number| format!("bare-{number}"))?;
+        let mut engine = Engine::new(Dialect::Text, rooms)?;
+        let dials = (0..layout.rooms * layout.members).map(|member| {
+            let room = member / layout.members;
+            let greeting = Greeting::Room(u32::try_from(room)?.to_be_bytes().to_vec());
+            Ok(Dial { address, source: None, room, greeting })
+        });
+        let opened = open_all(&mut engine, dials, progress)?;
+        ensure!(opened.limit.is_none(), "not everybody came in: {}", opened.limit.unwrap_or_default());
+        let first = *opened.slots.first().context("at least one member")?;
+        let usage = Some(bare.usage());
+        Ok(Self { engine, voice: Voice::Bare(first), usage, memory: Vec::new(), _bare: Some(bare) })
+    }
+
+    /// Loads the rooms with so many messages per second, in all of them together.
+    ///
+    /// # Errors
+    /// Of the operating system. Whatever the server does wrong is in the tally.
+    pub(crate) fn measure(
+        &mut self,
+        per_second: f64,
+        span: Span,
+        progress: &mut Progress,
+    ) -> anyhow::Result<Measurement> {
+        self.engine.expect_all();
+        if !span.warm_up.is_zero() {
+            self.play(per_second, span.warm_up, progress)?;
+            self.drain(span.drain)?;
+        }
+        let (wanted, delivered) = (self.engine.wanted(), self.engine.tally.delivered);
+        let cpu = self.usage.map(Usage::cpu_ns).transpose()?;
+        let (own, began) = (Usage::own().cpu_ns()?, Instant::now());
+        self.engine.measure();
+        self.memory.clear();
+        self.play(per_second, span.measured, progress)?;
+        let generator = (Usage::own().cpu_ns()? - own) as f64 / began.elapsed().as_nanos() as f64;
+        let is_complete = self.drain(span.drain)?;
+        self.engine.end_measure()?;
+        let cpu_ns =
+            self.usage.map(Usage::cpu_ns).transpose()?.zip(cpu).map(|(after, before)| after - before);
+        let tally = &self.engine.tally;
+        Ok(Measurement {
+            wanted: self.engine.wanted() - wanted,
+            delivered: tally.delivered - delivered,
+            is_complete,
+            cpu_ns,
+            generator,
+            frame_bytes: tally.frame_bytes,
+            latencies: QUANTILES.map(|quantile| (quantile, tally.groups[0].quantile_ms(quantile))).to_vec(),
+            seconds: tally.groups[0].seconds.clone(),
+            memory: std::mem::take(&mut self.memory),
+        })
+    }
+
+    fn play(&mut self, per_second: f64, span: Duration, progress: &mut Progress) -> anyhow::Result<()> {
+        let now_us = self.engine.now_us();
+        let mut pace = Pace::new(now_us, per_second, self.engine.rooms.len(), span);
+        if let Voice::Bare(slot) = self.voice {
+            let line = format!("{per_second} {} {now_us}\n", span.as_secs_f64());
+            self.engine.say(slot, line.as_bytes());
+            while pace.due_us().is_some() {
+                let room = pace.take();
+                self.engine.rooms[room].said += 1;
+            }
+        }
+        let (began, end) = (Instant::now(), Instant::now() + span);
+        while Instant::now() < end {
+            self.sample(began.elapsed().as_secs_f64());
+            publish_due(&mut self.engine, &mut pace, end)?;
+            let tally = &self.engine.tally;
+            progress.show(|| format!("{} delivered", tally.delivered));
+        }
+        Ok(())
+    }
+
+    /// Notes the memory of the server, now and then.
+    fn sample(&mut self, now_s: f64) {
+        if self.memory.last().is_none_or(|(last_s, _)| now_s - last_s >= SAMPLE_S) {
+            let bytes = self.usage.and_then(|usage| usage.anonymous_bytes().ok());
+            self.memory.extend(bytes.map(|bytes| (now_s, bytes as f64 / 1_048_576.0)));
+        }
+    }
+
+    /// Waits for what is on its way. Tells whether everything came.
+    fn drain(&mut self, patience: Duration) -> anyhow::Result<bool> {
+        let end = Instant::now() + patience;
+        while self.engine.tally.delivered < self.engine.wanted() {
+            if Instant::now() >= end {
+                return Ok(false);
+            }
+            self.engine.turn(NAP)?;
+        }
+        Ok(true)
+    }
+
+    /// Returns what is wrong: with the messages, and with members that did not get all of them.
+    pub(crate) fn faults(&mut self, is_complete: bool) -> Vec<String> {
+        if !is_complete {
+            self.engine.note_losses();
+        }
+        let tally = &self.engine.tally;
+        let mut faults = tally.faults.lines();
+        let closed = tally.closed.iter();
+        faults.extend(closed.map(|(reason, times)| format!("{times} x connection ended: {reason}")));
+        let told = [("left out by the server", tally.left_out), ("refused by the server", tally.refused)];
+        let told = told.into_iter().filter(|(_, times)| *times > 0);
+        faults.extend(told.map(|(what, times)| format!("{times} x {what}")));
+        faults
+    }
+}
+
+impl Measurement {
+    /// Returns the latency at one of [`QUANTILES`], in milliseconds.
+    pub(crate) fn latency_ms(&self, quantile: f64) -> f64 {
+        let found = self.latencies.iter().find(|(known, _)| *known == quantile);
+        found.map_or(f64::NAN, |(_, latency)| *latency)
+    }
+
+    /// Returns the CPU time of the server for each delivery, in microseconds.
+    pub(crate) fn cpu_us_per_delivery(&self) -> Option<f64> {
+        self.cpu_ns.map(|cpu_ns| cpu_ns as f64 / 1e3 / self.delivered.max(1) as f64)
+    }
+}
+
+/// Who came in.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    pub(crate) slots: Vec<usize>,
+    /// Why there are no more.
+    pub(crate) limit: Option<String>,
+}
+
+/// Connects one after the other, several at the same time, until all are in their rooms or one
+/// cannot come in.
+///
+/// # Errors
+/// Of the operating system, other than that it has no more of something.
+pub(crate) fn open_all(
+    engine: &mut Engine,
+    dials: impl IntoIterator<Item = anyhow::Result<Dial>>,
+    progress: &mut Progress,
+) -> anyhow::Result<Opened> {
+    let (mut opened, mut dials) = (Opened::default(), dials.into_iter());
+    let (mut live, mut heard) = (engine.live(), Instant::now());
+    loop {
+        while opened.limit.is_none() && engine.opening() < OPENING {
+            let Some(dial) = dials.next() else {
+                break;
+            };
+            match engine.open(dial?) {
+                Ok(slot) => opened.slots.push(slot),
+                Err(error) => opened.limit = Some(explain(&error)),
+            }
+        }
+        if engine.opening() == 0 {
+            return Ok(opened);
+        }
+        engine.turn(NAP)?;
+        if let Some((reason, times)) = engine.tally.closed.iter().next() {
+            opened.limit = Some(format!("{times} x {reason}"));
+        }
+        if engine.live() != live {
+            (live, heard) = (engine.live(), Instant::now());
+        }
+        if heard.elapsed() > PATIENCE {
+            bail!("{} connections get no answer", engine.opening());
+        }
+        progress.show(|| format!("{live} connected"));
+    }
+}
+
+/// Names the limit that a connection has met.
+fn explain(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => {
+            format!("the generator has no more descriptors than {} (ulimit -Hn)", config::raise_open_files())
+        }
+        Some(libc::EADDRNOTAVAIL) => "the generator has no more local ports".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn rooms(layout: &Layout, dialect: Dialect, name: impl Fn(usize) -> String) -> anyhow::Result<Vec<Room>> {
+    (0..layout.rooms).map(|number| Room::new(dialect, &name(number), 0, layout.text_bytes)).collect()
+}
+
+/// Publishes what is due, and looks after the sockets until the next message or the end.
+///
+/// # Errors
+/// Of the operating system.
+pub(crate) fn publish_due(engine: &mut Engine, pace: &mut Pace, end: Instant) -> anyhow::Result<()> {
+    let now_us = engine.now_us();
+    for _ in 0..PUBLISHED_AT_ONCE {
+        let Some(due_us) = pace.due_us().filter(|due_us| *due_us <= now_us) else {
+            break;
+        };
+        let room = pace.take();
+        engine.publish(room, due_us)?;
+    }
+    let next =
+        pace.due_us().map_or(NAP, |due_us| Duration::from_micros(due_us.saturating_sub(engine.now_us())));
+    engine.turn(next.min(end.saturating_duration_since(Instant::now())).min(NAP))
+}
+
+/// Lets pass what was under way when the load was set up.
+///
+/// # Errors
+/// A server that does not come to rest.
+pub(crate) fn wait_for_quiet(engine: &mut Engine) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let (mut bytes, mut since) = (engine.tally.bytes, began);
+    while since.elapsed() < QUIET {
+        engine.turn(QUIET.saturating_sub(since.elapsed()))?;
+        if engine.tally.bytes != bytes {
+            (bytes, since) = (engine.tally.bytes, Instant::now());
+        }
+        ensure!(began.elapsed() < PATIENCE, "the rooms do not come to rest");
+    }
+    Ok(())
+}
