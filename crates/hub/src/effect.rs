@@ -7,7 +7,7 @@ use parlour_protocol::command::HistoryQuery;
 use parlour_protocol::event::{Event, Reply};
 use parlour_protocol::{Refusal, RequestId, RoomName, Seq, UserId};
 
-use crate::input::{Caller, ConnId};
+use crate::input::{Caller, ConnId, Lag};
 use crate::log::{Draft, Span};
 
 /// Something that the shell carries out, in the order given.
@@ -22,6 +22,11 @@ pub enum Effect {
     /// Events that are broadcast after it is on the list reach the connection; earlier ones are in
     /// the replay. That is the whole seam between history and live.
     Attach { to: ConnId, room: RoomName, answer: Box<Event>, request: Caller, replay: Replayed },
+    /// Tells a slow connection the news, then what its shard has left out after `after`; if that ends
+    /// at the room's position, the shard puts it on the list again.
+    ///
+    /// Void if it is on the list by now, or if not all after `after` was left out.
+    CatchUp { to: ConnId, room: RoomName, after: Seq, news: Vec<Event>, replay: Replayed },
     /// Tells a connection that what it wanted stored was not.
     Fail {
         to: ConnId,
@@ -129,6 +134,8 @@ pub enum Cause {
     Resume,
     /// It asks for the next part of what it missed.
     More,
+    /// It was slow.
+    Lag(Lag),
 }
 
 /// What a connection is told of the past.
@@ -136,6 +143,8 @@ pub enum Cause {
 pub struct Replayed {
     /// The events, oldest first.
     pub events: Vec<Arc<Event>>,
+    /// How far the connection has been told with them.
+    pub upto: Seq,
     /// Whether live events follow.
     pub is_live: bool,
 }

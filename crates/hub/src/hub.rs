@@ -30,7 +30,7 @@ pub struct Hub {
 }
 
 #[derive(Debug)]
-enum Slot {
+pub(crate) enum Slot {
     /// The store was asked; inputs wait in order.
     Opening(Vec<Input>),
     /// The room, with the earliest deadline that stands in the heap for it.
@@ -71,6 +71,7 @@ impl Hub {
                 | Input::Appended { .. }
                 | Input::Fetched { .. }
                 | Input::Found { .. }
+                | Input::CatchUp { .. }
                 | Input::Surveyed { .. },
             ) => {}
             // The users of a conversation are not in it, and have it in the memory of their clients.
@@ -226,6 +227,7 @@ fn refuse(room: &RoomName, input: Input, code: ErrorCode, out: &mut Vec<Effect>)
         | Input::Appended { .. }
         | Input::Fetched { .. }
         | Input::Found { .. }
+        | Input::CatchUp { .. }
         | Input::Surveyed { .. }
         | Input::Erased { .. } => return,
     };

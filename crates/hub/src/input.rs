@@ -70,6 +70,9 @@ pub enum Input {
     Info { caller: Caller },
     /// A connection that is still behind asks for the next part of what it missed.
     More { caller: Caller },
+    /// The socket of a slow connection takes more again, and its shard wants what it has left out.
+    /// Answered by `Effect::CatchUp`, unless the connection has left, or asks with `more` by now.
+    CatchUp { caller: Caller, lag: Lag },
     /// Somebody asks where a cid is stored.
     Status { caller: Caller, cid: CompactString },
     /// A user came online and wants what they have not read of this private conversation.
@@ -96,6 +99,15 @@ pub enum CursorKind {
     Read,
     /// What has arrived at one of the user's devices.
     Delivered,
+}
+
+/// What a shard has not given to one of its connections, whose socket was slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// All entries after this one.
+    pub after: Seq,
+    /// Whether there were notices, too: of who came and went, and of how far members have got.
+    pub missed_notices: bool,
 }
 
 /// How a connection ended.

@@ -14,12 +14,14 @@ use crate::kind;
 use crate::log::{Record, RoomState, Snapshot};
 use crate::rules::Rules;
 
+mod catch_up;
 mod erase;
 mod heal;
 mod history;
 pub(crate) mod join;
 pub mod members;
 mod pages;
+pub(crate) mod presence;
 pub(crate) mod publish;
 mod receipts;
 pub mod ring;
@@ -148,6 +150,7 @@ impl Room {
             Input::Receipts { caller, seq } => self.tell_receipts(caller, seq, out),
             Input::Info { caller } => self.info(caller, out),
             Input::More { caller } => self.more(scene, caller, out),
+            Input::CatchUp { caller, lag } => self.catch_up(scene, caller, lag, out),
             Input::Status { caller, cid } => self.status(caller, cid, out),
             Input::Found { caller, cid, found } => {
                 self.errands.awaited -= 1;

@@ -6,6 +6,7 @@ use parlour_protocol::command::{Availability, SetPresence};
 use parlour_protocol::event::{Event, Joined, Left, ReplayPage, Unrecovered};
 use parlour_protocol::{ErrorCode, Position, Refusal, RoomName, Seq, limits};
 
+use super::catch_up::{CATCH_UP_BYTES, CATCH_UP_EVENTS};
 use super::members::{Change, Stage};
 use super::pages::BLOCK;
 use super::ring::weight;
@@ -84,16 +85,20 @@ impl Room {
         if let Err(refusal) = self.may_read_log(&caller.user) {
             return refuse(&caller, refusal, out);
         }
-        let lost = match after {
-            after if after > self.position => Some(Unrecovered::Epoch),
-            after if after < self.floor => Some(Unrecovered::Expired),
-            _ => None,
-        };
-        if let Some(reason) = lost {
+        if let Some(reason) = self.lost_after(after) {
             return self.go_live(caller, self.resync(reason), Vec::new(), out);
         }
         self.members.set_stage(&caller.user, caller.conn, Stage::Reading(after));
         self.replay(scene, Replay { caller, cause: Cause::More, after, events: Vec::new() }, out);
+    }
+
+    /// Says why what follows an event that the room has told cannot be told any more.
+    pub(super) fn lost_after(&self, after: Seq) -> Option<Unrecovered> {
+        match after {
+            after if after > self.position => Some(Unrecovered::Epoch),
+            after if after < self.floor => Some(Unrecovered::Expired),
+            _ => None,
+        }
     }
 
     /// Answers somebody who is not waiting for more, or for whom it is being read already.
@@ -114,7 +119,7 @@ impl Room {
     ///
     /// Only here does history meet live: a replay that ends at the room's position puts the
     /// connection on the list, and the effect is in order with later broadcasts.
-    fn replay(&mut self, scene: Scene<'_>, mut replay: Replay, out: &mut Vec<Effect>) {
+    pub(super) fn replay(&mut self, scene: Scene<'_>, mut replay: Replay, out: &mut Vec<Effect>) {
         let mut bytes = replay.events.iter().map(|event| weight(event)).sum::<usize>();
         while replay.after < self.position {
             if is_full(&replay, bytes) {
@@ -190,6 +195,9 @@ impl Room {
     fn still_wanted(&self, replay: Replay, out: &mut Vec<Effect>) -> Option<Replay> {
         let stage = self.members.stage(&replay.caller.user, replay.caller.conn);
         match (stage, replay.cause) {
+            (Some(Stage::Live), Cause::Lag(_)) => return Some(replay),
+            // What became of it was told already.
+            (_, Cause::Lag(_)) => {}
             // It was taken off the list when it left.
             (None, _) => answer(replay.caller, Event::Left(Left { room: self.name.clone() }), out),
             // It joined once more: that answer counts.
@@ -212,6 +220,9 @@ impl Room {
         let Some(replay) = self.still_wanted(replay, out) else {
             return;
         };
+        if let Cause::Lag(lag) = replay.cause {
+            return self.catch_up_partly(replay, lag, out);
+        }
         if replay.cause != Cause::Join && !replay.events.is_empty() {
             return self.tell_part(scene, replay, out);
         }
@@ -244,20 +255,28 @@ impl Room {
                 let resync = self.resync(Unrecovered::Expired);
                 self.go_live(replay.caller, resync, Vec::new(), out);
             }
+            Cause::Lag(lag) => self.skip_ahead(scene, &replay.caller, lag, Unrecovered::Expired, out),
         }
     }
 
     /// Tells a part of what was missed; the connection asks for the rest when it is ready.
     fn tell_part(&mut self, scene: Scene<'_>, replay: Replay, out: &mut Vec<Effect>) {
+        if let Cause::Lag(lag) = replay.cause {
+            return self.catch_up_partly(replay, lag, out);
+        }
         let Replay { caller, cause, after, events } = replay;
         self.members.set_stage(&caller.user, caller.conn, Stage::Behind(after));
         let behind = self.position.0 - after.0;
         let answer = Box::new(self.replay_answer(scene, cause, &events, behind));
-        let (to, room, replay) = (caller.conn, self.name.clone(), Replayed { events, is_live: false });
+        let (to, room) = (caller.conn, self.name.clone());
+        let replay = Replayed { events, upto: after, is_live: false };
         out.push(Effect::Attach { to, room, answer, request: caller, replay });
     }
 
     fn finish(&mut self, scene: Scene<'_>, replay: Replay, out: &mut Vec<Effect>) {
+        if let Cause::Lag(lag) = replay.cause {
+            return self.caught_up(scene, replay, lag, out);
+        }
         let Replay { caller, cause, mut events, .. } = replay;
         if cause == Cause::Join {
             let skipped = events.len() - fitting_tail(&events);
@@ -271,7 +290,7 @@ impl Room {
         let replayed = u32::try_from(events.len()).unwrap_or(u32::MAX);
         match cause {
             Cause::More => Event::Page(ReplayPage { room: self.name.clone(), replayed, behind }),
-            Cause::Join | Cause::Resume => {
+            Cause::Join | Cause::Resume | Cause::Lag(_) => {
                 Event::Joined(Box::new(self.joined(scene, replayed, behind, None)))
             }
         }
@@ -292,11 +311,18 @@ impl Room {
 
     fn go_live(&mut self, caller: Caller, answer: Event, events: Vec<Arc<Event>>, out: &mut Vec<Effect>) {
         self.members.set_stage(&caller.user, caller.conn, Stage::Live);
-        let (to, room, replay) = (caller.conn, self.name.clone(), Replayed { events, is_live: true });
+        let (to, room) = (caller.conn, self.name.clone());
+        let replay = Replayed { events, upto: self.position, is_live: true };
         out.push(Effect::Attach { to, room, answer: Box::new(answer), request: caller, replay });
     }
 
-    fn joined(&self, scene: Scene<'_>, replayed: u32, behind: u64, reason: Option<Unrecovered>) -> Joined {
+    pub(super) fn joined(
+        &self,
+        scene: Scene<'_>,
+        replayed: u32,
+        behind: u64,
+        reason: Option<Unrecovered>,
+    ) -> Joined {
         // When thousands come back at once, long lists would cost more than all that they missed.
         let is_large = self.members.count() > scene.rules.notice_members;
         let listed = if is_large { limits::MEMBERS_GLIMPSED } else { limits::MEMBERS_LISTED };
@@ -325,8 +351,12 @@ pub(crate) fn turn_away(room: &RoomName, caller: Caller, refusal: Refusal, out: 
 
 /// Whether one answer holds no more.
 fn is_full(replay: &Replay, bytes: usize) -> bool {
-    let is_part = replay.cause != Cause::Join;
-    is_part && (bytes >= REPLAY_BYTES || replay.events.len() as u64 >= limits::RESUME_EVENTS)
+    let (most_events, most_bytes) = match replay.cause {
+        Cause::Join => return false,
+        Cause::Resume | Cause::More => (limits::RESUME_EVENTS, REPLAY_BYTES),
+        Cause::Lag(_) => (CATCH_UP_EVENTS, CATCH_UP_BYTES),
+    };
+    bytes >= most_bytes || replay.events.len() as u64 >= most_events
 }
 
 /// Counts the newest events whose text fits into one replay.

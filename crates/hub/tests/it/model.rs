@@ -71,6 +71,13 @@ impl Model {
         self.views.get(&(conn, room.clone()))
     }
 
+    /// Notes that a connection on the list of a room is slow from now on.
+    pub fn stall(&mut self, conn: ConnId, room: &RoomName) {
+        let view = self.views.get_mut(&(conn, room.clone())).filter(|view| view.is_live);
+        let view = view.expect("on the list");
+        (view.is_live, view.is_slow) = (false, true);
+    }
+
     /// Whether a room waits for the store.
     pub fn is_opening(&self, room: &RoomName) -> bool {
         matches!(self.rooms.get(room), Some(RoomState::Opening(_)))
@@ -183,6 +190,9 @@ impl Model {
                 Event::Joined(joined) => self.enter(*to, room, joined, request, replay),
                 answer => self.go_on(*to, room, answer, replay),
             },
+            Effect::CatchUp { to, room, after, news, replay } => {
+                self.catch_up(*to, room, *after, news, replay);
+            }
             Effect::Detach { from, room, request, refusal } => {
                 self.views.remove(&(*from, room.clone()));
                 if let (Some(_), Some(RoomState::Open(truth))) = (refusal, self.rooms.get_mut(room)) {
@@ -207,6 +217,7 @@ impl Model {
                 for conn in list {
                     self.tell(*conn, room, event);
                 }
+                self.tell_slow(room, event);
                 if let Event::RoleChanged(Change { what: RoleChange { user, role: None }, .. }) = &**event {
                     self.keep_waiting_for(room, |waiting| waiting != user);
                 }
@@ -264,6 +275,35 @@ impl Model {
         view.is_live = replay.is_live;
         self.follow_replay(to, room, &mut view, replay);
         self.views.insert((to, room.clone()), view);
+    }
+
+    /// Follows the answer to what a slow connection was not given, unless it came too late.
+    fn catch_up(&mut self, to: ConnId, room: &RoomName, after: Seq, news: &[Event], replay: &Replayed) {
+        let is_meant = |view: &View| view.is_slow && view.position.seq == after;
+        let Some(mut view) = self.views.remove(&(to, room.clone())) else {
+            return;
+        };
+        if is_meant(&view) {
+            for event in news {
+                match event {
+                    Event::Joined(joined) => view.meet(joined),
+                    Event::Resync(news) => view.resync(Position { epoch: news.epoch, seq: news.head }),
+                    other => panic!("{other:?} is no news for {to:?}"),
+                }
+            }
+            (view.is_live, view.is_slow) = (replay.is_live, !replay.is_live);
+            self.follow_replay(to, room, &mut view, replay);
+            assert_eq!(view.position.seq, replay.upto, "told up to there");
+        }
+        self.views.insert((to, room.clone()), view);
+    }
+
+    /// Follows what a shard tells its slow connections in any case.
+    fn tell_slow(&mut self, room: &RoomName, event: &Event) {
+        if let Event::Resync(news) = event {
+            let slow = self.views.iter_mut().filter(|((_, slow_in), view)| slow_in == room && view.is_slow);
+            slow.for_each(|(_, view)| view.resync(Position { epoch: news.epoch, seq: news.head }));
+        }
     }
 
     fn follow_replay(&mut self, to: ConnId, room: &RoomName, view: &mut View, replay: &Replayed) {

@@ -17,7 +17,7 @@ use crate::model::{GRACE_MS, Model};
 use crate::store::{Fault, Hold};
 use crate::world::{World, conn, room, user};
 
-use op::{Op, PLACES, ROOMS};
+use op::{MOST_AT_ONCE, Op, PLACES, ROOMS};
 
 mod op;
 
@@ -131,8 +131,15 @@ impl Network {
             self.perform(&Op::Survey { room });
             for place in 0..PLACES {
                 self.perform(&Op::Say { place, room });
-                while self.model.view(self.conn(place), &rooms(room)).is_some_and(|view| !view.is_live) {
-                    self.perform(&Op::More { place, room });
+                while let Some(view) =
+                    self.model.view(self.conn(place), &rooms(room)).filter(|view| !view.is_live)
+                {
+                    let is_slow = view.is_slow;
+                    self.perform(&if is_slow {
+                        Op::CatchUp { place, room }
+                    } else {
+                        Op::More { place, room }
+                    });
                 }
             }
         }
@@ -179,6 +186,19 @@ impl Network {
             }
             Op::Leave { place, room } => self.feed(place, room, |caller| Input::Leave { caller }),
             Op::More { place, room } => self.feed(place, room, |caller| Input::More { caller }),
+            // A socket is slow for all rooms.
+            Op::Stall { place } => {
+                for room in (0..ROOMS).map(rooms) {
+                    if self.world.stall(&room, self.conn(place), None) {
+                        self.model.stall(self.conn(place), &room);
+                    }
+                }
+            }
+            Op::CatchUp { place, room } => {
+                if let Some(lag) = self.world.lag(&rooms(room), self.conn(place)) {
+                    self.feed(place, room, |caller| Input::CatchUp { caller: silent(caller), lag });
+                }
+            }
             Op::End { place, lost } => self.lose(place, if lost { Ending::Lost } else { Ending::Deliberate }),
             Op::Say { place, room } => self.say(place, &rooms(room), 1),
             Op::Batch { place, room, count } => self.say(place, &rooms(room), count),
@@ -292,9 +312,11 @@ impl Network {
     }
 
     fn say(&mut self, place: u8, room: &RoomName, messages: u8) {
+        // Large batches are more than a slow connection is told at once.
+        let padding = if messages == MOST_AT_ONCE { " ".repeat(20_000) } else { String::new() };
         let entry = |_| {
             self.texts += 1;
-            let content = Content::Message(Text::plain(format!("{room}/{}", self.texts)));
+            let content = Content::Message(Text::plain(format!("{room}/{}{padding}", self.texts)));
             NewEntry { cid: Some(format!("cid{}", self.texts).into()), content }
         };
         let entries: Vec<_> = (0..messages).map(entry).collect();

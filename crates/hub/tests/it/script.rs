@@ -108,6 +108,10 @@ impl Stage {
                 let input = self.world.store.survey(&room(name));
                 self.feed(&room(name), input)
             }
+            [who, "stalls", "in", name, more @ ..] => {
+                let conn = conn(who.split_once('@')?.1.parse().ok()?);
+                self.world.stall(&room(name), conn, number(more, "after").map(Seq)).then_some(())
+            }
             [who, "is", "erased", "as", alias, "in", name] => {
                 self.feed(&room(name), Input::Erased { user: user(who), alias: user(alias) })
             }
@@ -251,6 +255,10 @@ impl Stage {
             }
             ["asks", "info", "of", name] => (room(name), Input::Info { caller }),
             ["asks", "more", "of", name] => (room(name), Input::More { caller }),
+            ["catches", "up", "in", name] => {
+                let lag = self.world.lag(&room(name), conn)?;
+                (room(name), Input::CatchUp { caller: silent, lag })
+            }
             ["asks", "status", "of", cid, "in", name] => {
                 (room(name), Input::Status { caller, cid: (*cid).into() })
             }

@@ -40,6 +40,7 @@ scripts! {
     resume
     roles
     seam
+    slow
     store_failure
     survey
     typing

@@ -21,6 +21,11 @@ pub fn effect(effect: &Effect, list: &BTreeSet<ConnId>) -> String {
             let waits = if replay.is_live { "" } else { ", not live" };
             format!("{}: {}{waits}", at(*to), attached(answer, &replay.events))
         }
+        Effect::CatchUp { to, after, news, replay, .. } => {
+            let rest = if replay.is_live { "" } else { ", not live" };
+            let news: String = news.iter().map(|news| format!("{}, ", caught_up(news))).collect();
+            format!("{}: {news}left out after {after}: {}{rest}", at(*to), span(&replay.events))
+        }
         Effect::Fail { to, cid, refusal, .. } => {
             let cid = cid.as_ref().map_or(String::new(), |cid| format!("{cid} failed, "));
             format!("{}: {cid}{}", at(*to), refused(refusal))
@@ -110,6 +115,14 @@ fn attached(answer: &Event, replay: &[Arc<Event>]) -> String {
             assert_eq!(page.replayed as usize, replay.len(), "`replayed` counts the replay");
             format!("{}, replay {}", event(answer), span(replay))
         }
+        other => event(other),
+    }
+}
+
+/// Writes news for a slow connection.
+fn caught_up(news: &Event) -> String {
+    match news {
+        Event::Joined(joined) => format!("{} here: {}", joined.member_count, members(&joined.members)),
         other => event(other),
     }
 }

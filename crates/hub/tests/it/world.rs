@@ -1,11 +1,12 @@
-//! A hub with its store, and what a shell knows: who is on the list of which room, and which
-//! requests still wait for their answer.
+//! A hub with its store, and what a shell knows: who is on the list of which room, who is too slow for
+//! it, and which requests still wait for their answer.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use parlour_hub::input::{Caller, Input, Now};
+use parlour_hub::input::{Caller, Input, Lag, Now};
 use parlour_hub::{ConnId, Effect, Hub, Rules};
-use parlour_protocol::{RequestId, RoomName, UserId};
+use parlour_protocol::event::Event;
+use parlour_protocol::{RequestId, RoomName, Seq, UserId};
 
 use crate::store::Store;
 
@@ -33,6 +34,9 @@ pub struct World {
     pub store: Store,
     pub now: Now,
     lists: BTreeMap<RoomName, BTreeSet<ConnId>>,
+    /// The newest entry that was broadcast in a room, or told to who entered.
+    positions: BTreeMap<RoomName, Seq>,
+    slow: BTreeMap<(RoomName, ConnId), Lag>,
     unanswered: BTreeSet<(ConnId, u64)>,
     ended: HashSet<ConnId>,
     requests: u64,
@@ -45,6 +49,8 @@ impl World {
             store: Store::default(),
             now: Now { mono_ms: 0, wall_ms: WALL_MS },
             lists: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            slow: BTreeMap::new(),
             unanswered: BTreeSet::new(),
             ended: HashSet::new(),
             requests: 0,
@@ -111,11 +117,29 @@ impl World {
         }
     }
 
+    /// Leaves out what a room says to a connection on its list, from now on or since an entry; false if
+    /// it is not on the list.
+    pub fn stall(&mut self, room: &RoomName, conn: ConnId, after: Option<Seq>) -> bool {
+        let is_listed = self.lists.get(room).is_some_and(|list| list.contains(&conn));
+        if is_listed {
+            self.take_off_list(room, conn);
+            let lag = Lag { after: after.unwrap_or(self.positions[room]), missed_notices: false };
+            self.slow.insert((room.clone(), conn), lag);
+        }
+        is_listed
+    }
+
+    /// Returns what a connection was not given, if it is slow.
+    pub fn lag(&self, room: &RoomName, conn: ConnId) -> Option<Lag> {
+        self.slow.get(&(room.clone(), conn)).copied()
+    }
+
     /// Ends a connection as the shell does, before the rooms hear of it.
     pub fn end_everywhere(&mut self, conn: ConnId) {
         self.ended.insert(conn);
         self.unanswered.retain(|(waiting, _)| *waiting != conn);
-        let rooms: Vec<_> = self.lists.keys().cloned().collect();
+        let slow_in = self.slow.keys().map(|(room, _)| room);
+        let rooms: BTreeSet<_> = self.lists.keys().chain(slow_in).cloned().collect();
         rooms.iter().for_each(|room| self.take_off_list(room, conn));
     }
 
@@ -145,16 +169,28 @@ impl World {
                 Effect::Expel { from, room } => self.take_off_list(&room, from),
                 Effect::Attach { to, room, request, replay, .. } => {
                     self.answered(to, request.request.as_ref());
-                    match replay.is_live && !self.ended.contains(&to) {
-                        true => drop(self.lists.entry(room).or_default().insert(to)),
-                        false => self.take_off_list(&room, to),
+                    self.take_off_list(&room, to);
+                    if replay.is_live && !self.ended.contains(&to) {
+                        self.put_on_list(room, to, replay.upto);
+                    }
+                }
+                Effect::CatchUp { to, room, after, replay, .. } => {
+                    let lag = self.slow.get_mut(&(room.clone(), to)).filter(|lag| lag.after == after);
+                    match (lag, replay.is_live) {
+                        (Some(_), true) => {
+                            self.slow.remove(&(room.clone(), to));
+                            self.put_on_list(room, to, replay.upto);
+                        }
+                        (Some(lag), false) => lag.after = replay.upto,
+                        (None, _) => {}
                     }
                 }
                 Effect::Detach { from, room, request, .. } => {
                     self.answered(from, request.request.as_ref());
                     self.take_off_list(&room, from);
                 }
-                Effect::Broadcast { room, shards, .. } => {
+                Effect::Broadcast { room, shards, event } => {
+                    self.leave_out(&room, &event);
                     let listed = self.lists.get(&room).into_iter().flatten();
                     let missed: Vec<_> = listed.filter(|c| shards.iter().all(|s| s != c.shard)).collect();
                     assert!(missed.is_empty(), "a broadcast of {room} misses {missed:?}");
@@ -162,6 +198,28 @@ impl World {
                 Effect::ToUsers { .. } | Effect::Unread { .. } | Effect::Vacated { .. } => {}
             }
         }
+    }
+
+    /// Notes what the slow connections of a room are not given.
+    fn leave_out(&mut self, room: &RoomName, event: &Event) {
+        let position = match event {
+            Event::Resync(resync) => Some(resync.head),
+            event => event.seq(),
+        };
+        self.positions.extend(position.map(|position| (room.clone(), position)));
+        for (_, lag) in self.slow.iter_mut().filter(|((slow_in, _), _)| slow_in == room) {
+            match event {
+                // They are told this in any case.
+                Event::Resync(resync) => lag.after = resync.head,
+                Event::Erased(_) => {}
+                event => lag.missed_notices |= event.seq().is_none(),
+            }
+        }
+    }
+
+    fn put_on_list(&mut self, room: RoomName, conn: ConnId, upto: Seq) {
+        self.positions.insert(room.clone(), upto);
+        self.lists.entry(room).or_default().insert(conn);
     }
 
     fn list_of(&self, effect: &Effect) -> &BTreeSet<ConnId> {
@@ -180,6 +238,7 @@ impl World {
     }
 
     fn take_off_list(&mut self, room: &RoomName, conn: ConnId) {
+        self.slow.remove(&(room.clone(), conn));
         if let Some(list) = self.lists.get_mut(room) {
             list.remove(&conn);
             if list.is_empty() {

@@ -40,6 +40,7 @@ impl Shard {
             Effect::Vacated { .. } => self.metrics.rooms_vacated.add(1),
             Effect::Send { to, .. }
             | Effect::Attach { to, .. }
+            | Effect::CatchUp { to, .. }
             | Effect::Unread { to, .. }
             | Effect::Fail { to, .. }
             | Effect::Expel { from: to, .. }
@@ -65,6 +66,8 @@ impl Shard {
             Effect::Broadcast { room, event, .. } => self.broadcast_here(&room, &event),
             // These are carried out on the room's home.
             Effect::Store { .. } | Effect::Vacated { .. } => {}
+            // No connection is off the list because it is slow, yet.
+            Effect::CatchUp { .. } => {}
         }
     }
 

@@ -15,6 +15,8 @@ pub struct View {
     pub position: Position,
     /// Whether it is on the list.
     pub is_live: bool,
+    /// Whether its shard leaves out what is broadcast; nothing else has to be asked for then.
+    pub is_slow: bool,
     /// Unknown to whoever was behind: notices do not wait.
     pub members: Option<BTreeMap<UserId, Status>>,
     typing: BTreeSet<UserId>,
@@ -31,6 +33,7 @@ impl View {
         Self {
             position: Position { epoch: joined.epoch, seq: begin },
             is_live,
+            is_slow: false,
             members: is_live.then_some(members),
             typing: BTreeSet::new(),
             texts: BTreeMap::new(),
@@ -43,6 +46,13 @@ impl View {
         self.position = position;
         self.texts.clear();
         self.counts.clear();
+    }
+
+    /// Takes over who is here.
+    pub fn meet(&mut self, joined: &Joined) {
+        let members = joined.members.iter().map(|member| (member.user.clone(), member.status));
+        self.members = Some(members.collect());
+        self.typing.clear();
     }
 
     /// Takes over what it is told; panics where that is no news or leaves a hole.

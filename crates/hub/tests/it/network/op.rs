@@ -7,6 +7,9 @@ pub const PLACES: u8 = 7;
 /// Rooms: an old one, a new one, one that is not stored, and a private one.
 pub const ROOMS: u8 = 4;
 
+/// Most messages in a batch.
+pub const MOST_AT_ONCE: u8 = 5;
+
 /// Something that somebody does, or that happens to the store.
 #[derive(Debug, Clone)]
 pub enum Op {
@@ -14,6 +17,8 @@ pub enum Op {
     JoinSince { place: u8, room: u8, seq: u8 },
     Resume { place: u8, room: u8 },
     More { place: u8, room: u8 },
+    Stall { place: u8 },
+    CatchUp { place: u8, room: u8 },
     Leave { place: u8, room: u8 },
     End { place: u8, lost: bool },
     Say { place: u8, room: u8 },
@@ -42,7 +47,7 @@ pub fn any() -> impl Strategy<Value = Op> {
     prop::array::uniform4(prop::num::u8::ANY).prop_map(|[kind, a, b, c]| {
         let (place, room, flag) = (a % PLACES, b % ROOMS, c % 3 == 0);
         let seq = c % 32;
-        match kind % 64 {
+        match kind % 80 {
             0..=9 => Op::Join { place, room, history: c % 10, away: flag },
             10 => Op::JoinSince { place, room, seq },
             11..=14 => Op::Resume { place, room },
@@ -50,7 +55,7 @@ pub fn any() -> impl Strategy<Value = Op> {
             18..=19 => Op::Leave { place, room },
             20..=23 => Op::End { place, lost: !flag },
             24..=29 => Op::Say { place, room },
-            30 => Op::Batch { place, room, count: 1 + c % 5 },
+            30 => Op::Batch { place, room, count: 1 + c % MOST_AT_ONCE },
             31 => Op::SayAgain { place },
             32 => Op::Tell { place, to: b },
             33..=35 => Op::Edit { place, room, seq },
@@ -70,7 +75,10 @@ pub fn any() -> impl Strategy<Value = Op> {
             // The check of access needs the whole log of the private room.
             61 => Op::Trim { room: room % 2, records: c % 8 },
             62 => Op::Rewind { room, records: c % 8 },
-            _ => Op::Survey { room },
+            63 => Op::Survey { room },
+            64..=67 => Op::Stall { place },
+            68..=71 => Op::CatchUp { place, room },
+            _ => Op::Batch { place, room, count: MOST_AT_ONCE },
         }
     })
 }
