@@ -30,7 +30,7 @@ pub struct Hub {
 }
 
 #[derive(Debug)]
-enum Slot {
+pub(crate) enum Slot {
     /// The store was asked; inputs wait in order.
     Opening(Vec<Input>),
     /// The room, with the earliest deadline that stands in the heap for it.

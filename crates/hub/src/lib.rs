@@ -17,6 +17,8 @@ pub mod log;
 pub mod room;
 pub mod rules;
 pub mod session;
+#[cfg(test)]
+mod sizes;
 
 pub use effect::{Effect, ShardSet, StoreRequest, Ticket};
 pub use hub::Hub;

@@ -21,6 +21,7 @@ mod history;
 pub(crate) mod join;
 pub mod members;
 mod pages;
+pub(crate) mod presence;
 pub(crate) mod publish;
 mod receipts;
 pub mod ring;

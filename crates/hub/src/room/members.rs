@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use compact_str::CompactString;
-use parlour_protocol::command::{Availability, SetPresence};
+use parlour_protocol::command::SetPresence;
 use parlour_protocol::event::{Member, Status};
 use parlour_protocol::{Seq, UserId};
 
+use super::presence::{Connection, Connections, Presence};
 use crate::effect::ShardSet;
 use crate::input::{ConnId, Ending};
 
@@ -22,24 +22,6 @@ pub struct Members {
     grace: BTreeSet<(u64, UserId)>,
     lately: VecDeque<Member>,
     per_shard: Vec<u32>,
-}
-
-#[derive(Debug)]
-struct Presence {
-    connections: Vec<Connection>,
-    text: Option<CompactString>,
-    last_active_ms: i64,
-    /// End of the grace period, while there is no connection.
-    grace_until: Option<u64>,
-    /// The status that others were told last.
-    told: Status,
-}
-
-#[derive(Debug)]
-struct Connection {
-    id: ConnId,
-    availability: Availability,
-    stage: Stage,
 }
 
 /// How far a connection has come in.
@@ -113,10 +95,10 @@ impl Members {
             return Change::Joined;
         };
         presence.last_active_ms = wall_ms;
-        if let Some(until) = presence.grace_until.take() {
-            self.grace.remove(&(until, user.clone()));
+        if let Connections::Lost { until_ms } = presence.connections {
+            self.grace.remove(&(until_ms, user.clone()));
         }
-        match presence.connection_mut(id) {
+        match presence.connections.find_mut(id) {
             // What it asked for before is void; but as long as it is on the list, it is there.
             Some(known) if known.stage != Stage::Live => known.stage = Stage::Entering,
             Some(_) => {}
@@ -128,13 +110,13 @@ impl Members {
     /// Returns how far a connection has come in; `None` if it has not joined.
     #[must_use]
     pub fn stage(&self, user: &UserId, conn: ConnId) -> Option<Stage> {
-        Some(self.present.get(user)?.connection(conn)?.stage)
+        Some(self.present.get(user)?.connections.find(conn)?.stage)
     }
 
     /// Notes how far a connection has come in; false if it has not joined.
     pub fn set_stage(&mut self, user: &UserId, conn: ConnId, stage: Stage) -> bool {
-        let connection = self.present.get_mut(user).and_then(|presence| presence.connection_mut(conn));
-        let Some(connection) = connection else {
+        let presence = self.present.get_mut(user);
+        let Some(connection) = presence.and_then(|presence| presence.connections.find_mut(conn)) else {
             return false;
         };
         let before = std::mem::replace(&mut connection.stage, stage);
@@ -153,7 +135,7 @@ impl Members {
 
     /// Puts everybody who is behind beyond every event: what they were told is no longer the past.
     pub fn lose_places(&mut self) {
-        let connections = self.present.values_mut().flat_map(|presence| &mut presence.connections);
+        let connections = self.present.values_mut().flat_map(|presence| presence.connections.all_mut());
         for connection in connections.filter(|connection| matches!(connection.stage, Stage::Behind(_))) {
             connection.stage = Stage::Behind(Seq(u64::MAX));
         }
@@ -168,13 +150,14 @@ impl Members {
     #[must_use]
     pub fn connections(&self, user: &UserId) -> Vec<ConnId> {
         let presence = self.present.get(user);
-        presence.map_or_else(Vec::new, |presence| presence.connections.iter().map(|c| c.id).collect())
+        presence.map_or_else(Vec::new, |presence| presence.connections.all().iter().map(|c| c.id).collect())
     }
 
     /// Removes all traces of a user.
     pub fn forget(&mut self, user: &UserId) {
-        if let Some(Presence { grace_until: Some(until), .. }) = self.present.remove(user) {
-            self.grace.remove(&(until, user.clone()));
+        if let Some(Presence { connections: Connections::Lost { until_ms }, .. }) = self.present.remove(user)
+        {
+            self.grace.remove(&(until_ms, user.clone()));
         }
         self.forget_lately(user);
     }
@@ -190,21 +173,20 @@ impl Members {
         let Some(presence) = self.present.get_mut(user) else {
             return Change::Nothing;
         };
-        let Some(index) = presence.connections.iter().position(|connection| connection.id == conn) else {
+        if presence.connections.find(conn).is_none() {
             return Change::Nothing;
-        };
-        presence.connections.swap_remove(index);
-        match ending {
-            _ if !presence.connections.is_empty() => presence.retell(),
-            Ending::Lost => {
-                presence.grace_until = Some(grace_until_ms);
+        }
+        presence.connections.remove(conn, grace_until_ms);
+        match (&presence.connections, ending) {
+            (Connections::Lost { .. }, Ending::Lost) => {
                 self.grace.insert((grace_until_ms, user.clone()));
                 Change::Nothing
             }
-            Ending::Deliberate => {
+            (Connections::Lost { .. }, Ending::Deliberate) => {
                 self.remove(user);
                 Change::Left
             }
+            _ => presence.retell(),
         }
     }
 
@@ -232,12 +214,11 @@ impl Members {
         let Some(presence) = self.present.get_mut(user) else {
             return Change::Nothing;
         };
-        let Some(connection) = presence.connection_mut(conn) else {
+        let Some(connection) = presence.connections.find_mut(conn) else {
             return Change::Nothing;
         };
         connection.availability = says.status;
-        let text_changed = presence.text != says.text;
-        presence.text = says.text;
+        let text_changed = presence.set_text(says.text);
         match presence.retell() {
             Change::Nothing if text_changed => Change::Presence,
             change => change,
@@ -294,46 +275,9 @@ impl Members {
         if let Some(presence) = self.present.remove(user) {
             self.remember(Member { status: Status::Offline, ..presence.describe(user) });
         }
-    }
-}
-
-impl Presence {
-    fn new(connection: Connection, text: Option<CompactString>, wall_ms: i64) -> Self {
-        let told = status_of(connection.availability);
-        Self { connections: vec![connection], text, last_active_ms: wall_ms, grace_until: None, told }
-    }
-
-    fn connection(&self, id: ConnId) -> Option<&Connection> {
-        self.connections.iter().find(|connection| connection.id == id)
-    }
-
-    fn connection_mut(&mut self, id: ConnId) -> Option<&mut Connection> {
-        self.connections.iter_mut().find(|connection| connection.id == id)
-    }
-
-    /// Merges the connections: one that is online makes the user online.
-    fn retell(&mut self) -> Change {
-        let online = self.connections.iter().any(|c| c.availability == Availability::Online);
-        let status = if online { Status::Online } else { Status::Away };
-        match std::mem::replace(&mut self.told, status) {
-            told if told == status => Change::Nothing,
-            _ => Change::Presence,
+        // A table does not shrink by itself after a crowd has left.
+        if self.present.len() < self.present.capacity() / 8 {
+            self.present.shrink_to(2 * self.present.len());
         }
-    }
-
-    fn describe(&self, user: &UserId) -> Member {
-        Member {
-            user: user.clone(),
-            status: self.told,
-            text: self.text.clone(),
-            last_active_ms: self.last_active_ms,
-        }
-    }
-}
-
-fn status_of(availability: Availability) -> Status {
-    match availability {
-        Availability::Online => Status::Online,
-        Availability::Away => Status::Away,
     }
 }
