@@ -3,12 +3,17 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use super::mark::{self, MarkError};
 use super::{DATABASE, upkeep};
 
+/// How long a lock is waited for. Whoever held it may just be ending, or have begun another program,
+/// which holds a copy of all files until it runs.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// Locked by the process that owns the directory. The file stays; only the lock counts.
 const LOCK: &str = "parlour.lock";
 
@@ -96,10 +101,18 @@ pub(super) fn watch_lineage(connection: &Connection, dir: &Path) -> Result<(), O
 pub(super) fn own(dir: &Path) -> Result<File, OpenError> {
     create_dir(dir).map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
     let path = dir.join(LOCK);
-    match create(&path).map(|file| (file.try_lock(), file)) {
-        Ok((Ok(()), file)) => Ok(file),
-        Ok((Err(TryLockError::WouldBlock), _)) => Err(OpenError::Locked { path }),
-        Ok((Err(TryLockError::Error(source)), _)) | Err(source) => Err(OpenError::Directory { path, source }),
+    let give_up = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match create(&path).map(|file| (file.try_lock(), file)) {
+            Ok((Ok(()), file)) => return Ok(file),
+            Ok((Err(TryLockError::WouldBlock), _)) if Instant::now() < give_up => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            Ok((Err(TryLockError::WouldBlock), _)) => return Err(OpenError::Locked { path }),
+            Ok((Err(TryLockError::Error(source)), _)) | Err(source) => {
+                return Err(OpenError::Directory { path, source });
+            }
+        }
     }
 }
 
