@@ -1,3 +1,0 @@
-//! What a send costs, one by one and by the ring.
-
-fn main() {}
