@@ -13,12 +13,12 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use crate::options::block_on;
-
 mod bare;
 mod charts;
+mod churn;
 mod engine;
 mod fanout;
+mod flood;
 mod idle;
 mod limit;
 mod load;
@@ -28,6 +28,8 @@ mod process;
 mod progress;
 mod publish;
 mod raw;
+mod receive;
+mod regression;
 mod report;
 mod saturation;
 mod scene;
@@ -62,6 +64,10 @@ enum Scenario {
     Idle(idle::IdleArgs),
     /// How much never-readers change the delivery to others.
     Slow(slow::SlowArgs),
+    /// People who come and go: memory over time, and whether everybody who left is forgotten.
+    Churn(churn::ChurnArgs),
+    /// Small frames in great numbers, beside a quiet room.
+    Flood(flood::FloodArgs),
     /// Acknowledged durable messages per second, beside what the database could do alone.
     Publish(publish::PublishArgs),
     /// Everybody comes back at once: exactness, cost, and what others notice.
@@ -69,6 +75,12 @@ enum Scenario {
     /// The baseline of `fanout` and `saturation`: writes frames to sockets at a fixed rate.
     #[command(hide = true)]
     Bare(bare::BareArgs),
+    /// What the load generator itself can receive on one thread.
+    #[command(hide = true)]
+    Receive(receive::ReceiveArgs),
+    /// The other side of `receive`.
+    #[command(hide = true)]
+    Feed(receive::ReceiveArgs),
     /// The baseline of `publish`: the same transactions without a server.
     #[command(hide = true)]
     Limit(limit::LimitArgs),
@@ -81,15 +93,21 @@ enum Scenario {
 pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
     // Before the generator is pinned to one of the cores.
     let machine = Machine::here();
+    // For the scenarios whose clients are tasks. One thread: it is pinned beside the server.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = match args.scenario {
         Scenario::Fanout(args) => fanout::run(&args)?,
         Scenario::Saturation(args) => saturation::run(&args)?,
         Scenario::Idle(args) => idle::run(&args)?,
         Scenario::Slow(args) => slow::run(&args)?,
-        Scenario::Publish(args) => block_on(publish::run(args))?,
-        Scenario::Storm(args) => block_on(storm::run(args))?,
+        Scenario::Churn(args) => churn::run(&args)?,
+        Scenario::Flood(args) => flood::run(&args)?,
+        Scenario::Receive(args) => receive::run(&args)?,
+        Scenario::Feed(args) => return receive::feed(&args),
+        Scenario::Publish(args) => runtime.block_on(publish::run(args))?,
+        Scenario::Storm(args) => runtime.block_on(storm::run(args))?,
         Scenario::Bare(args) => return bare::run(&args),
-        Scenario::Limit(args) => return block_on(limit::run(args)),
+        Scenario::Limit(args) => return runtime.block_on(limit::run(args)),
     };
     report::finish(&report, &machine, &args.output)
 }

@@ -29,6 +29,15 @@ pub(crate) fn throughput(measurements: &[(&str, Measurement)]) -> Chart {
     Chart::new("throughput of the last round", ["seconds", "deliveries/s"], lines.collect())
 }
 
+/// Draws the p99 of each second.
+pub(crate) fn p99(measurements: &[(&str, Measurement)]) -> Chart {
+    let lines = measurements.iter().map(|(name, measurement)| {
+        let points = measurement.seconds.iter().map(|second| (second.at_s, second.p99_ms));
+        Line { name: (*name).to_owned(), points: points.collect() }
+    });
+    Chart::new("p99 of each second, last round", ["seconds", "ms"], lines.collect())
+}
+
 /// Draws the memory of each side over time.
 pub(crate) fn memory(measurements: &[(&str, Measurement)]) -> Chart {
     let lines = measurements.iter().filter(|(_, measurement)| !measurement.memory.is_empty());

@@ -24,7 +24,7 @@ pub(crate) mod walk;
 pub(crate) mod wire;
 
 use alarm::Alarm;
-use connection::{Connection, Dial, Got, Phase};
+use connection::{Connection, Dial, Got, Id, Phase};
 use ear::Ear;
 use room::Room;
 use stamp::Stamp;
@@ -58,6 +58,8 @@ pub(crate) struct Engine {
 struct Sockets {
     slots: Vec<Option<Connection>>,
     free: Vec<usize>,
+    /// Connections there ever were.
+    opened: u64,
     /// Connections on their way.
     opening: usize,
     live: usize,
@@ -99,8 +101,9 @@ impl Engine {
     ///
     /// # Errors
     /// Of the kernel, such as no descriptors or ports any more.
-    pub(crate) fn open(&mut self, dial: Dial) -> io::Result<usize> {
-        let mut connection = Connection::open(dial)?;
+    pub(crate) fn open(&mut self, dial: Dial) -> io::Result<Id> {
+        let serial = self.sockets.opened;
+        let mut connection = Connection::open(dial, serial)?;
         let slot = self.sockets.free.pop().unwrap_or_else(|| {
             self.sockets.slots.push(None);
             self.sockets.slots.len() - 1
@@ -109,7 +112,8 @@ impl Engine {
         self.poll.registry().register(&mut connection.socket, Token(slot), interest)?;
         self.sockets.slots[slot] = Some(connection);
         self.sockets.opening += 1;
-        Ok(slot)
+        self.sockets.opened += 1;
+        Ok(Id { slot, serial })
     }
 
     /// Returns how many connections are on their way into their rooms.
@@ -122,35 +126,47 @@ impl Engine {
         self.sockets.live
     }
 
+    /// Tells whether a connection is still there, in its room or on its way.
+    pub(crate) fn is_open(&self, id: Id) -> bool {
+        self.sockets.get(id).is_some()
+    }
+
+    /// Tells whether a connection is in its room.
+    pub(crate) fn is_live(&self, id: Id) -> bool {
+        self.sockets.get(id).is_some_and(|connection| connection.phase == Phase::Live)
+    }
+
     /// Stops reading from a connection that is in its room, without closing it.
     ///
     /// # Errors
     /// Of the operating system.
-    pub(crate) fn stop_reading(&mut self, slot: usize) -> io::Result<()> {
-        if let Some(connection) = self.sockets.slots[slot].as_mut().filter(|one| one.phase == Phase::Live) {
+    pub(crate) fn stop_reading(&mut self, id: Id) -> io::Result<()> {
+        if let Some(connection) = self.sockets.get_mut(id).filter(|one| one.phase == Phase::Live) {
             connection.phase = Phase::Deaf;
-            self.sockets.live -= 1;
             self.poll.registry().deregister(&mut connection.socket)?;
+            self.sockets.live -= 1;
         }
         Ok(())
     }
 
     /// Closes a connection without a word.
-    pub(crate) fn close(&mut self, slot: usize) {
-        self.sockets.remove(slot);
+    pub(crate) fn close(&mut self, id: Id) {
+        if self.is_open(id) {
+            self.sockets.remove(id.slot);
+        }
     }
 
     /// Says something on a connection with the next turn; a connection that is gone says nothing.
-    pub(crate) fn say(&mut self, slot: usize, frame: &[u8]) {
-        if let Some(connection) = self.sockets.slots[slot].as_mut() {
+    pub(crate) fn say(&mut self, id: Id, frame: &[u8]) {
+        if let Some(connection) = self.sockets.get_mut(id) {
             connection.say(frame);
-            self.sockets.talking.push(slot);
+            self.sockets.talking.push(id.slot);
         }
     }
 
     /// Returns how many bytes of a connection the kernel has not taken.
-    pub(crate) fn unsent(&self, slot: usize) -> usize {
-        self.sockets.slots[slot].as_ref().map_or(0, Connection::unsent)
+    pub(crate) fn unsent(&self, id: Id) -> usize {
+        self.sockets.get(id).map_or(0, Connection::unsent)
     }
 
     /// Publishes a message in a room, with the next turn.
@@ -159,11 +175,13 @@ impl Engine {
     /// A room with 10^8 messages.
     pub(crate) fn publish(&mut self, room: usize, due_us: u64) -> anyhow::Result<()> {
         let Room { template, said, speaker, .. } = &mut self.rooms[room];
-        let speaker = speaker.and_then(|slot| Some((slot, self.sockets.slots[slot].as_mut()?)));
-        if let Some((slot, connection)) = speaker {
+        let Some(speaker) = *speaker else {
+            return Ok(());
+        };
+        if let Some(connection) = self.sockets.get_mut(speaker) {
             *said += 1;
             connection.say(template.stamped(Stamp { counter: *said, room: room as u64, due_us })?);
-            self.sockets.talking.push(slot);
+            self.sockets.talking.push(speaker.slot);
         }
         Ok(())
     }
@@ -288,7 +306,8 @@ impl Engine {
 
     /// Sends what reading made the connection say.
     fn answer(&mut self, slot: usize) {
-        if self.unsent(slot) > 0 {
+        let connection = self.sockets.slots[slot].as_ref();
+        if connection.is_some_and(|connection| connection.unsent() > 0) {
             self.sockets.talking.push(slot);
         }
     }
@@ -322,6 +341,14 @@ impl Engine {
 }
 
 impl Sockets {
+    fn get(&self, id: Id) -> Option<&Connection> {
+        self.slots.get(id.slot)?.as_ref().filter(|connection| connection.serial == id.serial)
+    }
+
+    fn get_mut(&mut self, id: Id) -> Option<&mut Connection> {
+        self.slots.get_mut(id.slot)?.as_mut().filter(|connection| connection.serial == id.serial)
+    }
+
     fn remove(&mut self, slot: usize) {
         let Some(connection) = self.slots.get_mut(slot).and_then(Option::take) else {
             return;

@@ -8,7 +8,7 @@ use parlour_server::config;
 
 use super::bare::{LEAST_BYTES, Way};
 use super::engine::Engine;
-use super::engine::connection::{Dial, Greeting};
+use super::engine::connection::{Dial, Greeting, Id};
 use super::engine::room::Room;
 use super::engine::tally::Second;
 use super::engine::wire::Dialect;
@@ -53,7 +53,7 @@ enum Voice {
     /// One member of each room.
     Members,
     /// The bare program, asked on this connection.
-    Bare(usize),
+    Bare(Id),
 }
 
 /// A load that is ready to begin.
@@ -61,6 +61,8 @@ enum Voice {
 pub(crate) struct Scene {
     pub(crate) engine: Engine,
     voice: Voice,
+    /// Rooms with a publisher; the engine may have others.
+    rooms: usize,
     /// Who pays, if that can be seen.
     usage: Option<Usage>,
     /// Seconds since the measurement began, and MiB of the server.
@@ -72,8 +74,6 @@ pub(crate) struct Scene {
 /// What a load gave.
 #[derive(Debug, Clone)]
 pub(crate) struct Measurement {
-    /// Deliveries that were due.
-    pub(crate) wanted: u64,
     pub(crate) delivered: u64,
     /// Whether everything came that was due.
     pub(crate) is_complete: bool,
@@ -88,6 +88,9 @@ pub(crate) struct Measurement {
     /// Pairs of seconds and MiB of the server.
     pub(crate) memory: Vec<(f64, f64)>,
 }
+
+/// Something that goes on beside a load: see [`Scene::measure_beside`].
+type Beside<'a> = dyn FnMut(&mut Engine) -> anyhow::Result<Option<u64>> + 'a;
 
 /// Quantiles that are kept of a measurement.
 pub(crate) const QUANTILES: [f64; 9] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1.0];
@@ -117,11 +120,18 @@ impl Scene {
         });
         let opened = open_all(&mut engine, dials, progress)?;
         ensure!(opened.limit.is_none(), "not everybody came in: {}", opened.limit.unwrap_or_default());
-        for (room, slot) in opened.slots.iter().step_by(layout.members).enumerate() {
-            engine.rooms[room].speaker = Some(*slot);
+        for (room, id) in opened.ids.iter().step_by(layout.members).enumerate() {
+            engine.rooms[room].speaker = Some(*id);
         }
         wait_for_quiet(&mut engine)?;
-        Ok(Self { engine, voice: Voice::Members, usage: target.usage, memory: Vec::new(), _bare: None })
+        Ok(Self {
+            engine,
+            voice: Voice::Members,
+            rooms: layout.rooms,
+            usage: target.usage,
+            memory: Vec::new(),
+            _bare: None,
+        })
     }
 
     /// Starts the bare program for the same load, with frames of the same size.
@@ -149,9 +159,16 @@ impl Scene {
         });
         let opened = open_all(&mut engine, dials, progress)?;
         ensure!(opened.limit.is_none(), "not everybody came in: {}", opened.limit.unwrap_or_default());
-        let first = *opened.slots.first().context("at least one member")?;
+        let first = *opened.ids.first().context("at least one member")?;
         let usage = Some(bare.usage());
-        Ok(Self { engine, voice: Voice::Bare(first), usage, memory: Vec::new(), _bare: Some(bare) })
+        Ok(Self {
+            engine,
+            voice: Voice::Bare(first),
+            rooms: layout.rooms,
+            usage,
+            memory: Vec::new(),
+            _bare: Some(bare),
+        })
     }
 
     /// Loads the rooms with so many messages per second, in all of them together.
@@ -164,17 +181,32 @@ impl Scene {
         span: Span,
         progress: &mut Progress,
     ) -> anyhow::Result<Measurement> {
+        self.measure_beside(per_second, span, progress, &mut |_| Ok(None))
+    }
+
+    /// The same, while something else goes on. `beside` does what is due and returns when it wants to
+    /// be asked again, in microseconds of the engine's clock.
+    ///
+    /// # Errors
+    /// Also those of `beside`.
+    pub(crate) fn measure_beside(
+        &mut self,
+        per_second: f64,
+        span: Span,
+        progress: &mut Progress,
+        beside: &mut Beside<'_>,
+    ) -> anyhow::Result<Measurement> {
         self.engine.expect_all();
         if !span.warm_up.is_zero() {
-            self.play(per_second, span.warm_up, progress)?;
+            self.play(per_second, span.warm_up, progress, beside)?;
             self.drain(span.drain)?;
         }
-        let (wanted, delivered) = (self.engine.wanted(), self.engine.tally.delivered);
+        let delivered = self.engine.tally.delivered;
         let cpu = self.usage.map(Usage::cpu_ns).transpose()?;
         let (own, began) = (Usage::own().cpu_ns()?, Instant::now());
         self.engine.measure();
         self.memory.clear();
-        self.play(per_second, span.measured, progress)?;
+        self.play(per_second, span.measured, progress, beside)?;
         let generator = (Usage::own().cpu_ns()? - own) as f64 / began.elapsed().as_nanos() as f64;
         let is_complete = self.drain(span.drain)?;
         self.engine.end_measure()?;
@@ -182,7 +214,6 @@ impl Scene {
             self.usage.map(Usage::cpu_ns).transpose()?.zip(cpu).map(|(after, before)| after - before);
         let tally = &self.engine.tally;
         Ok(Measurement {
-            wanted: self.engine.wanted() - wanted,
             delivered: tally.delivered - delivered,
             is_complete,
             cpu_ns,
@@ -194,21 +225,30 @@ impl Scene {
         })
     }
 
-    fn play(&mut self, per_second: f64, span: Duration, progress: &mut Progress) -> anyhow::Result<()> {
+    fn play(
+        &mut self,
+        per_second: f64,
+        span: Duration,
+        progress: &mut Progress,
+        beside: &mut Beside<'_>,
+    ) -> anyhow::Result<()> {
         let now_us = self.engine.now_us();
-        let mut pace = Pace::new(now_us, per_second, self.engine.rooms.len(), span);
-        if let Voice::Bare(slot) = self.voice {
+        let mut pace = Pace::new(now_us, per_second, self.rooms, span);
+        if let Voice::Bare(asked) = self.voice {
             let line = format!("{per_second} {} {now_us}\n", span.as_secs_f64());
-            self.engine.say(slot, line.as_bytes());
+            self.engine.say(asked, line.as_bytes());
             while pace.due_us().is_some() {
                 let room = pace.take();
                 self.engine.rooms[room].said += 1;
             }
         }
-        let (began, end) = (Instant::now(), Instant::now() + span);
-        while Instant::now() < end {
+        let began = Instant::now();
+        while began.elapsed() < span {
             self.sample(began.elapsed().as_secs_f64());
-            publish_due(&mut self.engine, &mut pace, end)?;
+            let next_us = publish_due(&mut self.engine, &mut pace)?;
+            let other_us = beside(&mut self.engine)?;
+            let next_us = next_us.into_iter().chain(other_us).min();
+            turn_until(&mut self.engine, next_us, span.saturating_sub(began.elapsed()))?;
             let tally = &self.engine.tally;
             progress.show(|| format!("{} delivered", tally.delivered));
         }
@@ -267,7 +307,7 @@ impl Measurement {
 /// Who came in.
 #[derive(Debug, Default)]
 pub(crate) struct Opened {
-    pub(crate) slots: Vec<usize>,
+    pub(crate) ids: Vec<Id>,
     /// Why there are no more.
     pub(crate) limit: Option<String>,
 }
@@ -290,7 +330,7 @@ pub(crate) fn open_all(
                 break;
             };
             match engine.open(dial?) {
-                Ok(slot) => opened.slots.push(slot),
+                Ok(id) => opened.ids.push(id),
                 Err(error) => opened.limit = Some(explain(&error)),
             }
         }
@@ -326,11 +366,11 @@ fn rooms(layout: &Layout, dialect: Dialect, name: impl Fn(usize) -> String) -> a
     (0..layout.rooms).map(|number| Room::new(dialect, &name(number), 0, layout.text_bytes)).collect()
 }
 
-/// Publishes what is due, and looks after the sockets until the next message or the end.
+/// Publishes what is due, or a part of it; returns when the next message is due.
 ///
 /// # Errors
-/// Of the operating system.
-pub(crate) fn publish_due(engine: &mut Engine, pace: &mut Pace, end: Instant) -> anyhow::Result<()> {
+/// A room with too many messages.
+pub(crate) fn publish_due(engine: &mut Engine, pace: &mut Pace) -> anyhow::Result<Option<u64>> {
     let now_us = engine.now_us();
     for _ in 0..PUBLISHED_AT_ONCE {
         let Some(due_us) = pace.due_us().filter(|due_us| *due_us <= now_us) else {
@@ -339,9 +379,16 @@ pub(crate) fn publish_due(engine: &mut Engine, pace: &mut Pace, end: Instant) ->
         let room = pace.take();
         engine.publish(room, due_us)?;
     }
-    let next =
-        pace.due_us().map_or(NAP, |due_us| Duration::from_micros(due_us.saturating_sub(engine.now_us())));
-    engine.turn(next.min(end.saturating_duration_since(Instant::now())).min(NAP))
+    Ok(pace.due_us())
+}
+
+/// Looks after the sockets until a moment, but not for longer than told.
+///
+/// # Errors
+/// Of the operating system.
+pub(crate) fn turn_until(engine: &mut Engine, next_us: Option<u64>, most: Duration) -> anyhow::Result<()> {
+    let wait = next_us.map_or(NAP, |due_us| Duration::from_micros(due_us.saturating_sub(engine.now_us())));
+    engine.turn(wait.min(most).min(NAP))
 }
 
 /// Lets pass what was under way when the load was set up.

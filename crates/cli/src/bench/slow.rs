@@ -70,7 +70,7 @@ pub(super) fn run(args: &SlowArgs) -> anyhow::Result<Report> {
         figures.add_if("never-readers that were cut off", "", beside.evicted);
         report.faults.extend(alone.faults.into_iter().chain(beside.faults));
         let last = [("without", alone.measurement), ("beside", beside.measurement)];
-        report.charts = vec![charts::latencies(&last), charts::memory(&last)];
+        report.charts = vec![charts::latencies(&last), charts::p99(&last), charts::memory(&last)];
     }
     let SlowArgs { readers, stuck, rate, text_bytes, seconds, .. } = args;
     report.title = format!(
@@ -94,7 +94,7 @@ fn measure(args: &SlowArgs, stuck: usize, progress: &mut Progress) -> anyhow::Re
     let opened = open_all(&mut scene.engine, dials, progress)?;
     ensure!(opened.limit.is_none(), "not everybody came in: {}", opened.limit.unwrap_or_default());
     wait_for_quiet(&mut scene.engine)?;
-    opened.slots.iter().try_for_each(|slot| scene.engine.stop_reading(*slot))?;
+    opened.ids.iter().try_for_each(|id| scene.engine.stop_reading(*id))?;
     let before = target.memory();
     let span = Span {
         warm_up: Duration::ZERO,

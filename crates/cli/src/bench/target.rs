@@ -57,7 +57,8 @@ pub(crate) struct Target {
     /// Who pays, if that can be seen.
     pub(crate) usage: Option<Usage>,
     admin: Option<String>,
-    own: Option<Own>,
+    /// Ends with the measurement.
+    _own: Option<Own>,
 }
 
 /// A server that ends with the measurement.
@@ -136,7 +137,7 @@ impl TargetArgs {
             tokens: Vec::new(),
             usage: Some(process.usage()),
             admin: Some(admin.trim_end_matches("/metrics").to_owned()),
-            own: Some(Own { process: Some(process), directory: directory.clone() }),
+            _own: Some(Own { process: Some(process), directory: directory.clone() }),
         })
     }
 
@@ -159,7 +160,7 @@ impl TargetArgs {
             tokens: tokens.split_whitespace().map(str::to_owned).collect(),
             usage: self.pid.map(|pid| Usage { pid }),
             admin: self.admin.clone(),
-            own: None,
+            _own: None,
         })
     }
 }
@@ -168,11 +169,6 @@ impl Target {
     /// Names a room; rooms of other runs have other names.
     pub(crate) fn room(&self, number: usize) -> String {
         format!("{}bench-{}-{number}", self.prefix, std::process::id())
-    }
-
-    /// Tells whether the server was started for the measurement.
-    pub(crate) fn is_own(&self) -> bool {
-        self.own.is_some()
     }
 
     /// Prepares the connection of a user to a room, or to none.

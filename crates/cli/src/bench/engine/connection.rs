@@ -42,9 +42,18 @@ pub(crate) enum Phase {
     Deaf,
 }
 
+/// Names a connection, also when it is gone and its place has another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Id {
+    pub(crate) slot: usize,
+    pub(crate) serial: u64,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    /// Counts the connections of the engine.
+    pub(crate) serial: u64,
     pub(crate) socket: TcpStream,
     pub(crate) room: usize,
     pub(crate) phase: Phase,
@@ -69,7 +78,7 @@ pub(crate) enum Got {
 
 impl Connection {
     /// Begins to connect.
-    pub(crate) fn open(dial: Dial) -> io::Result<Self> {
+    pub(crate) fn open(dial: Dial, serial: u64) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(dial.address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -81,6 +90,7 @@ impl Connection {
             _ => {}
         }
         Ok(Self {
+            serial,
             socket: TcpStream::from_std(socket.into()),
             room: dial.room,
             phase: Phase::Connecting,

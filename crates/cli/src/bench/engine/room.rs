@@ -2,6 +2,7 @@
 
 use parlour_protocol::RoomName;
 
+use super::connection::Id;
 use super::wire::{Dialect, Template};
 
 /// A room with at most one publisher, so that its messages have one order.
@@ -11,7 +12,7 @@ pub(crate) struct Room {
     /// Which of the [`Tally::groups`](super::tally::Tally) its deliveries belong to.
     pub(crate) group: usize,
     /// The connection that publishes.
-    pub(crate) speaker: Option<usize>,
+    pub(crate) speaker: Option<Id>,
     pub(crate) template: Template,
     /// The counter of the last message.
     pub(crate) said: u64,

@@ -1,7 +1,6 @@
 //! What an engine has counted, and what was wrong.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use hdrhistogram::Histogram;
 
@@ -51,6 +50,7 @@ pub(crate) struct Second {
     /// Its end, in seconds since the measurement began.
     pub(crate) at_s: f64,
     pub(crate) deliveries: u64,
+    /// Of those deliveries.
     pub(crate) p99_ms: f64,
 }
 
@@ -135,19 +135,9 @@ impl Faults {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.counts.is_empty()
-    }
-
     /// Returns a line for each kind, and the examples.
     pub(crate) fn lines(&self) -> Vec<String> {
         let counts = self.counts.iter().map(|(what, times)| format!("{times} x {what}"));
         counts.chain(self.examples.iter().cloned()).collect()
-    }
-}
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.lines().join("; "))
     }
 }

@@ -38,8 +38,6 @@ pub(crate) enum Heard {
 }
 
 impl Dialect {
-    pub(crate) const ALL: [Self; 3] = [Self::Json, Self::Binary, Self::Text];
-
     /// Returns the path of a WebSocket that enters a room, as far as the dialect tells that it did.
     pub(crate) fn query(self, user: Option<&str>, room: Option<&str>) -> String {
         let format = match self {
@@ -277,6 +275,7 @@ mod tests {
 
     use super::*;
 
+    const ALL: [Dialect; 3] = [Dialect::Json, Dialect::Binary, Dialect::Text];
     const STAMP: Stamp = Stamp { counter: 42, room: 3, due_us: 1_234_567 };
 
     fn room() -> RoomName {
@@ -304,7 +303,7 @@ mod tests {
         let mut text = [b'x'; 50];
         STAMP.write(&mut text).expect("eight digits");
         let said = message(std::str::from_utf8(&text).expect("digits"));
-        for dialect in Dialect::ALL {
+        for dialect in ALL {
             let seq = if dialect == Dialect::Text { 0 } else { 9 };
             let expected = Heard::Said { seq, stamp: STAMP };
             assert_eq!(heard(dialect, std::slice::from_ref(&said)), [expected], "{dialect:?}");
@@ -318,7 +317,7 @@ mod tests {
 
     #[test]
     fn templates_are_messages_that_the_server_understands() {
-        for dialect in Dialect::ALL {
+        for dialect in ALL {
             let mut template = Template::new(dialect, &room(), 50).expect("a template");
             template.stamped(Stamp { counter: 41, ..STAMP }).expect("a message");
             let mut frame = template.stamped(STAMP).expect("a message").to_vec();
