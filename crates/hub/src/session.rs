@@ -42,7 +42,7 @@ pub struct Session {
 /// Events within the current minute.
 #[derive(Debug, Default)]
 struct Count {
-    since_ms: u64,
+    since_s: u32,
     events: u32,
 }
 
@@ -115,8 +115,9 @@ fn messages(command: &Command) -> u32 {
 
 impl Count {
     fn exceeds(&mut self, now_ms: u64, most: u32) -> bool {
-        if now_ms.saturating_sub(self.since_ms) > limits::BAD_COMMAND_WINDOW_MS {
-            *self = Self { since_ms: now_ms, events: 0 };
+        let now_s = u32::try_from(now_ms / 1_000).unwrap_or(u32::MAX);
+        if u64::from(now_s.saturating_sub(self.since_s)) * 1_000 > limits::BAD_COMMAND_WINDOW_MS {
+            *self = Self { since_s: now_s, events: 0 };
         }
         self.events += 1;
         self.events >= most

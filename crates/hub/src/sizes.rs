@@ -11,7 +11,7 @@ use crate::room::presence::Presence;
 #[test]
 fn what_is_kept_of_many_stays_small() {
     let kept = [
-        ("per connection: Session", size_of::<Session>(), 48),
+        ("per connection: Session", size_of::<Session>(), 32),
         ("per user in a room: entry of Members", size_of::<(UserId, Presence)>(), 80),
         ("per room: entry of Hub", size_of::<(RoomName, Slot)>(), 56),
         ("per room: Room", size_of::<Room>(), 640),

@@ -5,9 +5,8 @@
 //! full again, so that reconnecting does not buy a new one.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlour_hub::limits::Gcra;
@@ -15,6 +14,10 @@ use parlour_protocol::{ErrorCode, Refusal, UserId};
 
 use crate::clock::Clock;
 use crate::config::{Access, Limits, Network};
+
+mod users;
+
+use users::{User, Users};
 
 /// What a refused client is told to wait before it tries again, in milliseconds.
 const RETRY_AFTER_MS: u32 = 5_000;
@@ -30,35 +33,26 @@ pub struct Admission {
     most_per_user: usize,
     trusted_proxies: Vec<Network>,
     connections: AtomicUsize,
-    addresses: Mutex<HashMap<AddressKey, usize>>,
+    addresses: Mutex<HashMap<AddressKey, u32>>,
     users: Mutex<Users>,
 }
 
 /// What counts as one address: an IPv4 address, or an IPv6 network of 64 bits, which is what one
 /// household or virtual machine gets.
+///
+/// The bits of the network; IPv4 addresses stand behind a prefix that no network has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct AddressKey(IpAddr);
+struct AddressKey(u64);
 
-#[derive(Debug, Default)]
-struct Users {
-    entries: HashMap<UserId, Arc<UserBudget>>,
-    /// The table is searched for idle entries when it has grown to this.
-    sweep_at: usize,
-}
-
-/// What all connections of a user share, on this node.
-#[derive(Debug, Default)]
-pub struct UserBudget {
-    connections: AtomicUsize,
-    arrival_ns: AtomicU64,
-}
+/// Precedes an IPv4 address: 0000::/8 is reserved (RFC 4291, section 2.4), but for `::1`.
+const IPV4: u64 = 0xffff << 32;
 
 /// A connection's place within the limits; freed when dropped.
 #[derive(Debug)]
 pub struct Permit {
     admission: Arc<Admission>,
     address: Option<AddressKey>,
-    user: Option<(UserId, Arc<UserBudget>)>,
+    user: Option<Arc<User>>,
 }
 
 impl Admission {
@@ -112,52 +106,18 @@ impl Admission {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn addresses(&self) -> MutexGuard<'_, HashMap<AddressKey, usize>> {
+    fn addresses(&self) -> MutexGuard<'_, HashMap<AddressKey, u32>> {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Users {
-    /// Finds or creates a user's entry; `None` if there are too many users to remember.
-    fn entry(&mut self, user: &UserId, now_ns: u64, most: usize) -> Option<Arc<UserBudget>> {
-        if let Some(budget) = self.entries.get(user) {
-            return Some(Arc::clone(budget));
-        }
-        if self.entries.len() >= self.sweep_at {
-            self.entries.retain(|_, budget| !budget.is_forgettable(now_ns));
-            // Twice what is left: the search costs a constant per new user.
-            self.sweep_at = (2 * self.entries.len()).max(1_024).min(most);
-        }
-        if self.entries.len() >= most {
-            return None;
-        }
-        let budget = Arc::<UserBudget>::default();
-        self.entries.insert(user.clone(), Arc::clone(&budget));
-        Some(budget)
-    }
-}
-
-impl UserBudget {
-    /// Takes one message out of the budget.
-    ///
-    /// Two connections on two shards that spend at the same moment may both pass; the budget is
-    /// charged for both.
-    ///
-    /// # Errors
-    /// The time to wait, in milliseconds.
-    pub fn spend(&self, rate: &Gcra, messages: u32, now_ns: u64) -> Result<(), u32> {
-        let before = self.arrival_ns.load(Relaxed);
-        let after = rate.charge(messages, before, now_ns)?;
-        self.arrival_ns.fetch_add(after.saturating_sub(before), Relaxed);
-        Ok(())
-    }
-
-    fn is_forgettable(&self, now_ns: u64) -> bool {
-        self.connections.load(Relaxed) == 0 && self.arrival_ns.load(Relaxed) <= now_ns
-    }
-}
-
 impl Permit {
+    /// Returns the user that the connection is counted for.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserId> {
+        self.user.as_ref().map(|user| &user.id)
+    }
+
     /// Counts the connection for an address, instead of the one it was counted for before.
     ///
     /// # Errors
@@ -167,7 +127,7 @@ impl Permit {
         let key = AddressKey::new(address);
         let mut addresses = self.admission.addresses();
         let count = addresses.entry(key).or_insert(0);
-        if *count >= self.admission.most_per_address {
+        if *count as usize >= self.admission.most_per_address {
             return Err(Refusal::retry_after(ErrorCode::AddressLimit, RETRY_AFTER_MS));
         }
         *count += 1;
@@ -181,21 +141,19 @@ impl Permit {
     /// # Errors
     /// `user_limit`, or `node_full` when too many users are remembered.
     pub fn claim_user(&mut self, user: &UserId) -> Result<(), Refusal> {
-        if self.user.as_ref().is_some_and(|(claimed, _)| claimed == user) {
+        if self.user() == Some(user) {
             return Ok(());
         }
         self.release_user();
         let most = self.admission.most.saturating_add(SPARE_USERS);
         let mut users = self.admission.users();
         let entry = users.entry(user, self.admission.clock.mono_ns(), most);
-        let budget = entry.ok_or_else(|| Refusal::retry_after(ErrorCode::NodeFull, RETRY_AFTER_MS))?;
-        // Under the lock of the table, so that the count and the entry's life agree.
-        if budget.connections.load(Relaxed) >= self.admission.most_per_user {
+        let entry = entry.ok_or_else(|| Refusal::retry_after(ErrorCode::NodeFull, RETRY_AFTER_MS))?;
+        if !entry.count(self.admission.most_per_user) {
             return Err(Refusal::retry_after(ErrorCode::UserLimit, RETRY_AFTER_MS));
         }
-        budget.connections.fetch_add(1, Relaxed);
         drop(users);
-        self.user = Some((user.clone(), budget));
+        self.user = Some(entry);
         Ok(())
     }
 
@@ -204,25 +162,20 @@ impl Permit {
     /// # Errors
     /// The time to wait, in milliseconds.
     pub fn spend(&self, rate: &Gcra, messages: u32, now_ns: u64) -> Result<(), u32> {
-        self.user.as_ref().map_or(Ok(()), |(_, budget)| budget.spend(rate, messages, now_ns))
+        self.user.as_ref().map_or(Ok(()), |user| user.spend(rate, messages, now_ns))
     }
 
     fn release_address(&mut self) {
         if let Some(key) = self.address.take() {
             let mut addresses = self.admission.addresses();
-            release(&mut addresses, &key);
+            release(&mut addresses, key);
         }
     }
 
     fn release_user(&mut self) {
-        let Some((user, budget)) = self.user.take() else {
-            return;
-        };
-        let now_ns = self.admission.clock.mono_ns();
-        let mut users = self.admission.users();
-        budget.connections.fetch_sub(1, Relaxed);
-        if budget.is_forgettable(now_ns) {
-            users.entries.remove(&user);
+        if let Some(user) = self.user.take() {
+            let now_ns = self.admission.clock.mono_ns();
+            self.admission.users().release(&user, now_ns);
         }
     }
 }
@@ -238,18 +191,21 @@ impl Drop for Permit {
 impl AddressKey {
     fn new(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
-            v4 => v4,
+            IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64,
+            IpAddr::V4(v4) => IPV4 | u64::from(v4.to_bits()),
         })
     }
 }
 
-fn release<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
-    if let Some(count) = counts.get_mut(key) {
+fn release(counts: &mut HashMap<AddressKey, u32>, key: AddressKey) {
+    if let Some(count) = counts.get_mut(&key) {
         *count -= 1;
         if *count == 0 {
-            counts.remove(key);
+            counts.remove(&key);
         }
+    }
+    if counts.len() < counts.capacity() / 8 {
+        counts.shrink_to(2 * counts.len());
     }
 }
 
@@ -325,7 +281,7 @@ mod tests {
         permits.remove(0);
         assert!(permits[1].claim_user(&user("Alice")).is_ok());
         drop(permits);
-        assert!(admission.users().entries.is_empty(), "nothing is remembered of an idle user");
+        assert!(admission.users().is_empty(), "nothing is remembered of an idle user");
     }
 
     #[test]
@@ -343,23 +299,5 @@ mod tests {
         let again = connect();
         assert_eq!(again.spend(&rate, 1, now_ns), Err(1_000));
         assert!(again.spend(&rate, 1, now_ns + 1_000_000_000).is_ok());
-    }
-
-    #[test]
-    fn refilled_budgets_are_swept_and_the_table_has_a_cap() {
-        let mut users = Users::default();
-        let spent = |budget: &UserBudget, until_ns| budget.arrival_ns.store(until_ns, Relaxed);
-        for number in 0..2_000 {
-            let budget = users.entry(&user(&format!("u{number}")), 0, 2_000).expect("below the cap");
-            spent(&budget, 10);
-        }
-        let late = users.entry(&user("late"), 10, 2_000).expect("all are refilled at 10");
-        spent(&late, 99);
-        assert_eq!(users.entries.len(), 1);
-        for number in 0..1_999 {
-            let budget = users.entry(&user(&format!("v{number}")), 10, 2_000).expect("below the cap");
-            spent(&budget, 99);
-        }
-        assert!(users.entry(&user("too late"), 20, 2_000).is_none());
     }
 }

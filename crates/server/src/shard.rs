@@ -5,11 +5,11 @@
 //! write what has gathered, once per socket. Nothing in a turn waits: the only pause is the poll
 //! between two of them, and what has to wait for others is an [errand](crate::errands).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parlour_hub::{ConnId, Effect, Hub, Input, Now};
-use parlour_protocol::{RoomName, UserId};
+use parlour_protocol::RoomName;
 use parlour_websocket::{Deflater, Inflater};
 use slab::Slab;
 
@@ -40,6 +40,7 @@ mod run;
 mod send;
 mod socket;
 mod wheel;
+mod users;
 
 use connection::Connection;
 use fanout::{Batch, Fanout};
@@ -48,6 +49,7 @@ use pace::Pace;
 use wheel::{Entry, Wheel};
 
 pub use ending::Reason;
+use users::Users;
 pub use run::{ShardThread, spawn};
 
 /// The state of a shard.
@@ -62,8 +64,7 @@ pub struct Shard {
     next_generation: u32,
     /// Connections with something to read, in the order of their turns.
     readable: VecDeque<(u32, u32)>,
-    /// Connections of each user on this shard.
-    users: HashMap<UserId, Vec<u32>>,
+    users: Users,
     fanout: Fanout,
     /// Connections with messages of their own to write at the end of the turn.
     dirty: Vec<u32>,
@@ -115,7 +116,7 @@ impl Shard {
             connections: Slab::new(),
             next_generation: 0,
             readable: VecDeque::new(),
-            users: HashMap::new(),
+            users: Users::default(),
             fanout: Fanout::default(),
             dirty: Vec::new(),
             wheel: Wheel::new(),

@@ -47,9 +47,8 @@ impl Shard {
             decoder: Decoder::new(Role::Server, greeting.deflate.is_some()),
             variant,
             phase: Phase::Greeting { until_ms: now_ms + hello_ms },
-            user: None,
             session: parlour_hub::Session::default(),
-            rooms: Vec::new(),
+            rooms: Default::default(),
             outbox: Default::default(),
             own: Vec::new(),
             shares: 0,
@@ -98,7 +97,7 @@ impl Shard {
             }
         };
         let connection = &mut self.connections[slot as usize];
-        match &connection.user {
+        match connection.user() {
             Some(user) if *user != identity => self.end(slot, Reason::Error(ErrorCode::IdentityChange)),
             _ => {
                 let greeting = connection.extra.as_mut().and_then(|extra| extra.greeting.take());
@@ -115,7 +114,7 @@ impl Shard {
         resume: Vec<Resume>,
         greeting: Option<Greeting>,
     ) {
-        let is_new = self.connections[slot as usize].user.is_none();
+        let is_new = matches!(self.connections[slot as usize].phase, Phase::Greeting { .. });
         if is_new && let Err(refusal) = self.connections[slot as usize].permit.claim_user(user) {
             let code = refusal.code;
             self.refuse(slot, id, refusal);
@@ -124,10 +123,9 @@ impl Shard {
         let welcome = self.describe_welcome(user, &resume);
         self.send(slot, &Reply { id, event: Event::Welcome(Box::new(welcome)) });
         if is_new {
-            self.note_user(slot, user);
+            self.users.add(user, slot);
             let connection = &mut self.connections[slot as usize];
             connection.phase = Phase::Open;
-            connection.user = Some(user.clone());
             connection.extra().gate = Some(Gate { missing: usize::MAX, ..Gate::default() });
             self.ask_conversations(slot, user);
         }
@@ -198,7 +196,7 @@ impl Shard {
 
     /// Builds who asks, for a connection whose user is known.
     pub(super) fn caller(&self, slot: u32, request: Option<RequestId>) -> Option<Caller> {
-        let user = self.connections[slot as usize].user.clone()?;
+        let user = self.connections[slot as usize].user()?.clone();
         Some(Caller { conn: self.id_of(slot), user, request })
     }
 }

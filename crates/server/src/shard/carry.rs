@@ -102,9 +102,9 @@ impl Shard {
 
     fn tell_local_users(&mut self, users: &(UserId, UserId), event: &Arc<Event>) {
         let (a, b) = users;
-        let mut slots = self.users.get(a).cloned().unwrap_or_default();
+        let mut slots: Vec<u32> = self.users.of(a, &self.connections).collect();
         if a != b {
-            slots.extend(self.users.get(b).into_iter().flatten());
+            slots.extend(self.users.of(b, &self.connections));
         }
         for slot in slots {
             self.send_private(slot, event);

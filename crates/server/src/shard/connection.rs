@@ -8,6 +8,7 @@ use parlour_protocol::command::SetPresence;
 use parlour_protocol::event::Event;
 use parlour_protocol::{RoomName, Seq, UserId};
 use parlour_websocket::Decoder;
+use smallvec::SmallVec;
 
 use super::fanout::{Place, Variant};
 use super::outbox::Outbox;
@@ -29,9 +30,8 @@ pub(super) struct Connection {
     pub(super) decoder: Decoder,
     pub(super) variant: Variant,
     pub(super) phase: Phase,
-    pub(super) user: Option<UserId>,
     pub(super) session: Session,
-    pub(super) rooms: Vec<Membership>,
+    pub(super) rooms: SmallVec<[Membership; 1]>,
     pub(super) outbox: Outbox,
     /// Messages of this turn for this connection alone.
     pub(super) own: Vec<u8>,
@@ -95,6 +95,13 @@ pub(super) struct Extra {
     pub(super) pipes: Option<Pipes>,
 }
 
+impl Extra {
+    fn is_empty(&self) -> bool {
+        let Self { presence, greeting, gate, pipes } = self;
+        presence.is_none() && greeting.is_none() && gate.is_none() && pipes.is_none()
+    }
+}
+
 /// Keeps the order of private messages while a user's unread ones are being read.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
@@ -138,7 +145,17 @@ impl Connection {
         self.is_live() && self.timing.drain_ms.is_none_or(|drain_ms| now_ms < drain_ms)
     }
 
+    /// Returns who it is, once that is known.
+    pub(super) fn user(&self) -> Option<&UserId> {
+        self.permit.user()
+    }
+
     pub(super) fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
+    }
+
+    /// Gives back the box of the rare state, if there is none.
+    pub(super) fn tidy(&mut self) {
+        self.extra.take_if(|extra| extra.is_empty());
     }
 }

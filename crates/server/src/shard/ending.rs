@@ -107,10 +107,10 @@ impl Shard {
 
     /// Leaves rooms, the user's list and the limits. The socket lives on for the close frames.
     fn leave_everything(&mut self, slot: u32, reason: Reason) {
-        let Some(user) = self.connections[slot as usize].user.clone() else {
+        let Some(user) = self.connections[slot as usize].user().cloned() else {
             return;
         };
-        self.forget_user(slot, &user);
+        self.users.remove(&user, slot);
         let ending = match reason {
             // The silent one has had its grace while its sign of life was awaited: with a second one
             // it would seem to be there for more than 40 s (R28).
@@ -157,7 +157,7 @@ impl Shard {
 
     fn log_end(&self, slot: u32, reason: Reason) {
         let connection = &self.connections[slot as usize];
-        let user = connection.user.as_ref().map_or("", |user| user.as_str());
+        let user = connection.user().map_or("", |user| user.as_str());
         match reason {
             Reason::Peer(_) | Reason::Lost | Reason::Error(ErrorCode::Restart) => {
                 tracing::debug!(reason = reason.word(), user, slot, shard = self.id, "connection ended");

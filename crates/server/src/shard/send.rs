@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parlour_protocol::dialect::DialectId;
 use parlour_protocol::event::{Event, Reply};
-use parlour_protocol::{Refusal, RequestId, RoomName, Seq, UserId};
+use parlour_protocol::{Refusal, RequestId, RoomName, Seq};
 use parlour_websocket::Opcode;
 
 use super::Shard;
@@ -151,7 +151,7 @@ impl Shard {
         else {
             return;
         };
-        let Some(user) = self.connections[slot as usize].user.clone() else {
+        let Some(user) = self.connections[slot as usize].user().cloned() else {
             return;
         };
         match self.connections[slot as usize].extra().gate.as_mut() {
@@ -169,7 +169,8 @@ impl Shard {
 
     fn open_gate(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
-        let (user, gate) = (connection.user.clone(), connection.extra().gate.take());
+        let (user, gate) = (connection.user().cloned(), connection.extra().gate.take());
+        connection.tidy();
         let Some(gate) = gate else {
             return;
         };
@@ -193,7 +194,7 @@ impl Shard {
     fn read_by_sight(&mut self, slot: u32, event: &Event) {
         let connection = &self.connections[slot as usize];
         let (DialectId::Text, Event::Private(message), Some(user)) =
-            (connection.variant.dialect, event, connection.user.clone())
+            (connection.variant.dialect, event, connection.user().cloned())
         else {
             return;
         };
@@ -203,19 +204,6 @@ impl Shard {
             let room = message.room.clone();
             // Later: the room may be in the middle of delivering this very message.
             self.post(self.node.home(&room), Mail::Input { room, input });
-        }
-    }
-
-    pub(super) fn note_user(&mut self, slot: u32, user: &UserId) {
-        self.users.entry(user.clone()).or_default().push(slot);
-    }
-
-    pub(super) fn forget_user(&mut self, slot: u32, user: &UserId) {
-        if let Some(slots) = self.users.get_mut(user) {
-            slots.retain(|theirs| *theirs != slot);
-            if slots.is_empty() {
-                self.users.remove(user);
-            }
         }
     }
 }

@@ -1,0 +1,154 @@
+//! The users that are counted, and the budgets that they keep for a while after they have gone.
+
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use parlour_hub::limits::Gcra;
+use parlour_protocol::UserId;
+
+/// The users who are counted, by name.
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    entries: HashSet<Entry>,
+    /// The table is searched for idle entries when it has grown to this.
+    sweep_at: usize,
+}
+
+#[derive(Debug)]
+struct Entry(Arc<User>);
+
+/// A user, and what all connections of the user share on this node.
+#[derive(Debug)]
+pub(super) struct User {
+    pub(super) id: UserId,
+    connections: AtomicU32,
+    arrival_ns: AtomicU64,
+}
+
+impl Users {
+    /// Finds or creates a user's entry; `None` if there are too many users to remember.
+    pub(super) fn entry(&mut self, id: &UserId, now_ns: u64, most: usize) -> Option<Arc<User>> {
+        if let Some(Entry(user)) = self.entries.get(id) {
+            return Some(Arc::clone(user));
+        }
+        if self.entries.len() >= self.sweep_at {
+            self.entries.retain(|Entry(user)| !user.is_forgettable(now_ns));
+            // Twice what is left: the search costs a constant per new user.
+            self.sweep_at = (2 * self.entries.len()).max(1_024).min(most);
+        }
+        if self.entries.len() >= most {
+            return None;
+        }
+        let user = Arc::new(User { id: id.clone(), connections: 0.into(), arrival_ns: 0.into() });
+        self.entries.insert(Entry(Arc::clone(&user)));
+        Some(user)
+    }
+
+    /// Counts a connection less, and forgets a user without connections whose budget is full.
+    pub(super) fn release(&mut self, user: &User, now_ns: u64) {
+        user.connections.fetch_sub(1, Relaxed);
+        if user.is_forgettable(now_ns) {
+            self.entries.remove(&user.id);
+        }
+        // A table does not shrink by itself after a crowd has left.
+        if self.entries.len() < self.entries.capacity() / 8 {
+            self.entries.shrink_to(2 * self.entries.len());
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl User {
+    /// Counts a connection more, unless there are `most`. Only under the lock of the table, so that
+    /// the count and the entry's life agree.
+    pub(super) fn count(&self, most: usize) -> bool {
+        let may = (self.connections.load(Relaxed) as usize) < most;
+        self.connections.fetch_add(u32::from(may), Relaxed);
+        may
+    }
+
+    /// Takes messages out of the budget.
+    ///
+    /// Two connections on two shards that spend at the same moment may both pass; the budget is
+    /// charged for both.
+    ///
+    /// # Errors
+    /// The time to wait, in milliseconds.
+    pub(super) fn spend(&self, rate: &Gcra, messages: u32, now_ns: u64) -> Result<(), u32> {
+        let before = self.arrival_ns.load(Relaxed);
+        let after = rate.charge(messages, before, now_ns)?;
+        self.arrival_ns.fetch_add(after.saturating_sub(before), Relaxed);
+        Ok(())
+    }
+
+    fn is_forgettable(&self, now_ns: u64) -> bool {
+        self.connections.load(Relaxed) == 0 && self.arrival_ns.load(Relaxed) <= now_ns
+    }
+}
+
+impl Borrow<UserId> for Entry {
+    fn borrow(&self) -> &UserId {
+        &self.0.id
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for Entry {}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> UserId {
+        UserId::parse(name).expect("valid")
+    }
+
+    #[test]
+    fn refilled_budgets_are_swept_and_the_table_has_a_cap() {
+        let mut users = Users::default();
+        let spent = |user: &User, until_ns| user.arrival_ns.store(until_ns, Relaxed);
+        for number in 0..2_000 {
+            let user = users.entry(&user(&format!("u{number}")), 0, 2_000).expect("below the cap");
+            spent(&user, 10);
+        }
+        let late = users.entry(&user("late"), 10, 2_000).expect("all are refilled at 10");
+        spent(&late, 99);
+        assert_eq!(users.entries.len(), 1);
+        for number in 0..1_999 {
+            let user = users.entry(&user(&format!("v{number}")), 10, 2_000).expect("below the cap");
+            spent(&user, 99);
+        }
+        assert!(users.entry(&user("too late"), 20, 2_000).is_none());
+    }
+
+    #[test]
+    fn the_table_shrinks_after_a_crowd_has_left() {
+        let mut users = Users::default();
+        let crowd: Vec<_> = (0..2_000)
+            .filter_map(|number| users.entry(&user(&format!("u{number}")), 0, 10_000))
+            .inspect(|user| assert!(user.count(1)))
+            .collect();
+        assert!(users.entries.capacity() >= 2_000);
+        crowd.iter().for_each(|user| users.release(user, 0));
+        assert!(users.is_empty());
+        assert_eq!(users.entries.capacity(), 0);
+    }
+}
