@@ -8,6 +8,7 @@ mod bench;
 mod faults;
 mod fuzz;
 mod machine;
+mod sanitize;
 mod shell;
 mod test;
 mod tidy;
@@ -34,6 +35,8 @@ enum Task {
     Docs,
     /// Fuzz every target for some time
     Fuzz(fuzz::Options),
+    /// Test the one crate with unsafe code under AddressSanitizer; needs a nightly compiler
+    Sanitize,
     /// Kill servers and databases under load, and check that nothing promised is lost
     Faults(faults::Options),
 }
@@ -56,6 +59,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Web => web::build(),
         Task::Docs => docs(),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Sanitize => sanitize::run(),
         Task::Faults(options) => faults::run(&options),
     }
 }
