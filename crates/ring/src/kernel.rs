@@ -37,7 +37,10 @@ pub(crate) struct Sent {
 
 impl Kernel {
     pub(crate) fn new(entries: u32) -> Result<Self, Unavailable> {
-        let ring = set_up(entries).map_err(|error| {
+        // A filter of system calls may let us set up a ring and then forbid to enter it. An enter with
+        // nothing queued can still fail, one with something must not.
+        let entered = set_up(entries).and_then(|ring| ring.submit().map(|_| ring));
+        let ring = entered.map_err(|error| {
             let sysctl = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok();
             Unavailable::from_set_up(error, sysctl.as_deref())
         })?;

@@ -91,8 +91,7 @@ impl Ring {
         }
     }
 
-    /// Sends one byte to ourselves: a filter of system calls may let us set up a ring and then
-    /// forbid to enter it.
+    /// Sends one byte to ourselves: what calls itself a kernel may know the call and not do the work.
     fn try_out(&mut self) -> io::Result<()> {
         let (sender, mut receiver) = UnixStream::pair()?;
         let mut outcome = Err(io::ErrorKind::WriteZero.into());
