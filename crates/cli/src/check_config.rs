@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use parlour_server::config::{self, Flags, Mode};
+use parlour_server::writes::Writes;
 
 use crate::options::configure;
 
@@ -25,6 +26,7 @@ pub(crate) fn run(args: &CheckConfigArgs) -> anyhow::Result<()> {
     }
     let config = configure(args.config.as_deref(), Flags::new(Mode::Serve))?;
     println!("The configuration is accepted.");
+    println!("Writes: {}.", Writes::choose(&config));
     config.notes().into_iter().for_each(|note| println!("Note: {note}."));
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! `parlour dev`: a server for trying out, with nothing to set up.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use clap::Args;
@@ -53,24 +52,30 @@ pub(crate) fn run(args: DevArgs) -> anyhow::Result<()> {
     let directory = config.data_dir.clone();
     block_on(async {
         let server = Server::start(config).await?;
-        let (clients, admin) = (server.listen_addr(), server.admin_addr());
-        run_and(server, || greet(clients, admin, directory.as_deref())).await
+        let banner = banner(&server, directory.as_deref());
+        run_and(server, || announce(&banner)).await
     })
 }
 
 /// Tells how to use the server. The lines are stable: scripts may read the addresses from them.
-fn greet(clients: SocketAddr, admin: SocketAddr, directory: Option<&Path>) {
+fn banner(server: &Server, directory: Option<&Path>) -> String {
+    let (clients, admin) = (server.listen_addr(), server.admin_addr());
     let data =
         directory.map_or("in memory, gone at the end".into(), |path| shown(path).display().to_string());
-    let banner = format!(
+    format!(
         "Parlour {} in development mode: anybody on this machine may take any name.\n\n  \
          Web client  http://{clients}/\n  \
          WebSocket   ws://{clients}/ws?room=general&user=Alice\n  \
          Metrics     http://{admin}/metrics\n  \
-         Data        {data}\n\n\
+         Data        {data}\n  \
+         Writes      {}\n\n\
          Ctrl-C stops it.\n",
         env!("CARGO_PKG_VERSION"),
-    );
+        server.node().writes,
+    )
+}
+
+fn announce(banner: &str) {
     let mut out = std::io::stdout();
     // Somebody who closed the output does not want the banner.
     let _ = out.write_all(banner.as_bytes()).and_then(|()| out.flush());

@@ -67,9 +67,15 @@ pub(crate) fn shown(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.into())
 }
 
-/// Runs a future on the thread of the program, which is also the control thread of the server.
+/// Threads for handshakes and for waiting; rooms have threads of their own.
+const MOST_WORKERS: usize = 8;
+
+/// Runs a future on the thread of the program, which is also the control thread of the server. What
+/// it spawns runs beside it.
 pub(crate) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = (cores / 2).clamp(1, MOST_WORKERS);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(future)
 }
 

@@ -1,6 +1,7 @@
 //! `parlour serve`: a server for others.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use parlour_server::Server;
@@ -40,7 +41,8 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     config.notes().into_iter().for_each(logging::note);
     block_on(async {
         let server = Server::start(config).await?;
+        let node = Arc::clone(server.node());
         let (clients, admin) = (server.listen_addr(), server.admin_addr());
-        run_and(server, || logging::listening(clients, admin)).await
+        run_and(server, || logging::listening(clients, admin, &node.writes)).await
     })
 }

@@ -41,6 +41,10 @@ pub struct Config {
     pub database: Option<DatabaseUrl>,
     /// Number of shards; one per core unless told.
     pub shards: usize,
+    /// Whether each shard stays on one core.
+    pub pin_shards: bool,
+    /// Whether shards write by io_uring where they can.
+    pub io_uring: bool,
     /// Who may connect.
     pub access: Access,
     /// Sizes and counts.

@@ -25,6 +25,7 @@ pub mod store;
 pub mod upgrade;
 pub mod upkeep;
 pub mod verifier;
+pub mod writes;
 
 pub use config::Config;
 pub use server::{Server, StartError};

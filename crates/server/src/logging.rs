@@ -12,6 +12,7 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::config::{Log, LogFormat};
 use crate::metrics::SharedCounter;
+use crate::writes::Writes;
 
 mod limiter;
 mod line;
@@ -44,8 +45,8 @@ pub fn start(log: &Log) {
 }
 
 /// Logs where the server listens, once it does.
-pub fn listening(clients: SocketAddr, admin: SocketAddr) {
-    tracing::info!(%clients, %admin, "listening");
+pub fn listening(clients: SocketAddr, admin: SocketAddr, writes: &Writes) {
+    tracing::info!(%clients, %admin, %writes, "listening");
 }
 
 /// Logs a warning about the configuration.

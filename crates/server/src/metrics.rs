@@ -132,6 +132,8 @@ instruments! {
         store_errors: ByWord = "store_errors" ["code"];
         /// Times that the history was found rewound while the node ran: a promoted standby, a backup.
         rewinds: SharedCounter = "rewinds";
+        /// 1 if many sockets are written to in one system call, 0 if each by itself.
+        io_uring: Gauge = "io_uring";
         /// Handshakes and questions to the store that are under way; counted once a second.
         tasks: Gauge = "tasks";
         /// Messages that wait for the store now.

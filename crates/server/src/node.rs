@@ -28,6 +28,7 @@ use crate::shell::Shell;
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, StoreError};
 use crate::upgrade::Upgraded;
+use crate::writes::Writes;
 
 /// One running server.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct Node {
     pub shell: Arc<Shell>,
     /// What waits for others.
     pub errands: Errands,
+    /// How shards write to many sockets.
+    pub writes: Writes,
     /// The rates that sessions obey.
     pub rates: Rates,
     /// What users may do.
@@ -95,6 +98,8 @@ impl Node {
         let shell = Arc::new(Shell::new(purpose, Arc::clone(&config), Arc::clone(&metrics), clock, listen));
         let (commits, drafts) =
             CommitQueue::new(config.limits.commit_queue, config.limits.commit_queue_bytes);
+        let writes = Writes::choose(&config);
+        metrics.node().io_uring.set(u64::from(writes.is_ring()));
         let node = Self {
             rates: Rates::new(config.limits.rate_per_s, config.limits.burst),
             permissions: Permissions::Everything,
@@ -106,6 +111,7 @@ impl Node {
             inboxes: (0..config.shards).map(|_| Arc::new(Inbox::default())).collect(),
             documents: DocumentQueue::default(),
             errands: Errands::on(Handle::current()),
+            writes,
             config,
             clock,
             metrics,

@@ -34,22 +34,26 @@ mod mails;
 pub mod measure;
 mod outbox;
 mod pace;
+mod pin;
 mod pipes;
 mod read;
 mod run;
 mod send;
 mod socket;
-mod wheel;
 mod users;
+mod wheel;
+mod writer;
 
 use connection::Connection;
 use fanout::{Batch, Fanout};
+use flush::Write;
 use mails::Mails;
 use pace::Pace;
+use users::Users;
 use wheel::{Entry, Wheel};
+use writer::Writer;
 
 pub use ending::Reason;
-use users::Users;
 pub use run::{ShardThread, spawn};
 
 /// The state of a shard.
@@ -68,6 +72,7 @@ pub struct Shard {
     fanout: Fanout,
     /// Connections with messages of their own to write at the end of the turn.
     dirty: Vec<u32>,
+    writer: Writer,
     wheel: Wheel,
     codec: Codec,
     scratch: Scratch,
@@ -91,6 +96,9 @@ struct Scratch {
     effects: Vec<Effect>,
     payload: Vec<u8>,
     batches: Vec<Batch>,
+    writes: Vec<Write>,
+    /// Writes that stopped short, and after how many bytes.
+    short: Vec<(Write, usize)>,
     due: Vec<Entry>,
 }
 
@@ -103,14 +111,15 @@ const DEFLATE: (u32, u8) = (1, 12);
 impl Shard {
     fn new(id: u16, node: Arc<Node>, registry: mio::Registry) -> Self {
         let metrics = node.metrics.shard(usize::from(id));
+        let uses_ring = node.writes.is_ring();
         let (level, window_bits) = DEFLATE;
         Self {
             id,
             now: node.clock.now(),
             hub: Hub::new(node.rules()),
             metrics,
-            mails: Mails::new(node.inboxes.len()),
             pace: Pace::new(node.config.timeouts.gather),
+            mails: Mails::new(node.inboxes.len()),
             node,
             registry,
             connections: Slab::new(),
@@ -119,6 +128,7 @@ impl Shard {
             users: Users::default(),
             fanout: Fanout::default(),
             dirty: Vec::new(),
+            writer: Writer::new(uses_ring),
             wheel: Wheel::new(),
             codec: Codec {
                 inflater: Inflater::new(),

@@ -14,6 +14,8 @@ impl Default for Config {
             data_dir: Some("parlour-data".into()),
             database: None,
             shards: 0,
+            pin_shards: false,
+            io_uring: true,
             access: Access::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),

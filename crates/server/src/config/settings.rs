@@ -47,6 +47,10 @@ settings! {
         "PostgreSQL database that is used instead, such as `postgres://user:password@host/database`; also DATABASE_URL, outside development mode.";
     "shards", shards, 0..=256,
         "Threads that carry connections; 0 means one per core.";
+    "pin_shards", pin_shards, NOT_A_NUMBER,
+        "Whether each of these threads stays on one core; for machines that do nothing else.";
+    "io_uring", io_uring, NOT_A_NUMBER,
+        "Whether many sockets are written to in one system call, where the system lets us (Linux).";
     "compression", compression, NOT_A_NUMBER,
         "Whether permessage-deflate is agreed to.";
 

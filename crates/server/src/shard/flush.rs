@@ -4,11 +4,10 @@ use std::io;
 use std::rc::Rc;
 
 use super::Shard;
-use super::connection::Phase;
+use super::connection::{Connection, Phase};
 use super::ending::Reason;
 use super::fanout::{Batch, finish};
 use super::outbox::Slice;
-use super::socket::Socket;
 use parlour_protocol::ErrorCode;
 
 /// What a write left behind.
@@ -17,6 +16,14 @@ enum Written {
     /// The kernel has taken bytes up to here; the rest waits.
     UpTo(usize),
     Failed,
+}
+
+/// A write of a batch to a socket that waits for nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Write {
+    slot: u32,
+    /// Which of the batches.
+    batch: u32,
 }
 
 impl Shard {
@@ -39,24 +46,18 @@ impl Shard {
         self.scratch.batches = batches;
     }
 
-    fn write_batches(&mut self, batches: &mut Vec<Batch>) {
-        self.write_batches_by(batches, Socket::write);
-    }
-
-    /// Gives batches to their recipients. `write` is the kernel's, except in the benchmark that wants
-    /// to know what everything else costs.
-    pub(super) fn write_batches_by(
-        &mut self,
-        batches: &mut Vec<Batch>,
-        write: impl Fn(&mut Socket, &[u8]) -> io::Result<usize>,
-    ) {
+    /// Gives batches to their recipients.
+    pub(super) fn write_batches(&mut self, batches: &mut Vec<Batch>) {
         if batches.len() > 1 {
             self.count_shares(batches);
         }
-        for batch in batches.drain(..) {
-            self.write_batch(&batch, &write);
-            self.fanout.recycle(batch);
+        let mut writes = std::mem::take(&mut self.scratch.writes);
+        for (index, batch) in (0..).zip(&*batches) {
+            self.plan(index, batch, &mut writes);
         }
+        self.write_planned(batches, &mut writes);
+        self.scratch.writes = writes;
+        batches.drain(..).for_each(|batch| self.fanout.recycle(batch));
     }
 
     /// Notes how many of several batches each connection gets: with one it is written at once, with
@@ -69,9 +70,9 @@ impl Shard {
         }
     }
 
-    fn write_batch(&mut self, batch: &Batch, write: &impl Fn(&mut Socket, &[u8]) -> io::Result<usize>) {
-        let frames = &batch.frames[batch.start..];
-        let mut bytes = 0;
+    /// Sorts the recipients of a batch: those who get nothing else are written to at once, the others
+    /// get it behind what they have.
+    fn plan(&mut self, index: u32, batch: &Batch, writes: &mut Vec<Write>) {
         for &slot in self.fanout.recipients(batch) {
             let connection = &mut self.connections[slot as usize];
             let is_only = connection.shares <= 1;
@@ -83,31 +84,45 @@ impl Shard {
             if super::failpoint::skips() {
                 continue;
             }
-            let mut start = batch.start;
-            if is_only && connection.own.is_empty() && connection.outbox.is_empty() {
-                match outcome(write(&mut connection.socket, frames), frames.len()) {
-                    Written::Everything => {
-                        bytes += frames.len() as u64;
-                        continue;
-                    }
-                    Written::UpTo(written) => start += written,
-                    // It fails again at the end of the turn. Ending the connection here could pull it
-                    // away under a caller who is about to answer it.
-                    Written::Failed => {}
-                }
-            }
-            if !connection.own.is_empty() {
-                let mut own = std::mem::take(&mut connection.own);
-                let start = finish(connection.variant.dialect, &mut own);
-                connection.outbox.push(Slice { buffer: Rc::new(own), start }, self.now.mono_ms);
-            }
-            let slice = Slice { buffer: Rc::clone(&batch.frames), start };
-            connection.outbox.push(slice, self.now.mono_ms);
-            if !std::mem::replace(&mut connection.is_dirty, true) {
-                self.dirty.push(slot);
+            if is_only && connection.is_ready_for_more() {
+                writes.push(Write { slot, batch: index });
+            } else {
+                enqueue(connection, batch, batch.start, self.now.mono_ms);
+                mark(connection, slot, &mut self.dirty);
             }
         }
+    }
+
+    /// Writes to the sockets that wait for nothing; what the kernel does not take begins to wait.
+    fn write_planned(&mut self, batches: &[Batch], writes: &mut Vec<Write>) {
+        let connections = &self.connections;
+        let planned = writes.iter().map(|write| {
+            let batch = &batches[write.batch as usize];
+            (&connections[write.slot as usize].socket, &batch.frames[batch.start..])
+        });
+        let (mut bytes, mut short) = (0, std::mem::take(&mut self.scratch.short));
+        self.writer.write_all(planned, |index, taken| {
+            let batch = &batches[writes[index].batch as usize];
+            match outcome(taken, batch.frames.len() - batch.start) {
+                Written::Everything => bytes += (batch.frames.len() - batch.start) as u64,
+                Written::UpTo(taken) => {
+                    bytes += taken as u64;
+                    short.push((writes[index], taken));
+                }
+                // It fails again at the end of the turn. Ending the connection here could pull it away
+                // under a caller who is about to answer it.
+                Written::Failed => short.push((writes[index], 0)),
+            }
+        });
         self.metrics.bytes_out.add(bytes);
+        for (Write { slot, batch }, taken) in short.drain(..) {
+            let batch = &batches[batch as usize];
+            let connection = &mut self.connections[slot as usize];
+            enqueue(connection, batch, batch.start + taken, self.now.mono_ms);
+            mark(connection, slot, &mut self.dirty);
+        }
+        self.scratch.short = short;
+        writes.clear();
     }
 
     fn flush_dirty(&mut self) {
@@ -174,6 +189,30 @@ impl Shard {
     }
 }
 
+/// Puts a batch, from `start` on, behind what waits for a connection.
+fn enqueue(connection: &mut Connection, batch: &Batch, start: usize, now_ms: u64) {
+    if !connection.own.is_empty() {
+        let mut own = std::mem::take(&mut connection.own);
+        let start = finish(connection.variant.dialect, &mut own);
+        connection.outbox.push(Slice { buffer: Rc::new(own), start }, now_ms);
+    }
+    connection.outbox.push(Slice { buffer: Rc::clone(&batch.frames), start }, now_ms);
+}
+
+/// Notes that a connection has something to write at the end of the turn.
+fn mark(connection: &mut Connection, slot: u32, dirty: &mut Vec<u32>) {
+    if !std::mem::replace(&mut connection.is_dirty, true) {
+        dirty.push(slot);
+    }
+}
+
+impl Connection {
+    /// Whether a write goes straight to the socket.
+    fn is_ready_for_more(&self) -> bool {
+        self.own.is_empty() && self.outbox.is_empty() && self.socket.is_plain()
+    }
+}
+
 fn outcome(written: io::Result<usize>, wanted: usize) -> Written {
     match written {
         Ok(written) if written == wanted => Written::Everything,
@@ -192,6 +231,7 @@ mod tests {
     use parlour_protocol::UserId;
 
     use crate::shard::measure::FanOut;
+    use crate::shard::writer::Writer;
 
     /// R18: one thread carries out the answers of rooms, so a panic there would end the process.
     #[tokio::test]
@@ -202,6 +242,7 @@ mod tests {
         drop(peer);
         let (conn, user) = (shard.id_of(0), UserId::parse("Alice").expect("valid"));
         let request = Caller { conn, user, request: None };
+        shard.writer = Writer::Each;
         // The member is on the list while this is said, and the answer to its `leave` settles the list.
         shard.broadcast_here(&room, &event);
         shard.apply(Effect::Detach { from: conn, room, request, refusal: None });

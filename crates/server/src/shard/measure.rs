@@ -10,6 +10,7 @@ use parlour_protocol::{RoomName, Seq, UserId};
 
 use super::Shard;
 use super::connection::Membership;
+use super::writer::Writer;
 use crate::config::Config;
 use crate::node::Node;
 use crate::server::{Purpose, StartError};
@@ -64,6 +65,7 @@ impl FanOut {
             shard.connections[slot as usize].rooms.push(Membership { room: room.clone(), place });
             peers.push(peer);
         }
+        shard.writer = Writer::Nowhere;
         let event = message(&room, text_bytes);
         Ok(Self { shard, room, event, _peers: peers })
     }
@@ -75,7 +77,7 @@ impl FanOut {
         let mut batches = std::mem::take(&mut self.shard.scratch.batches);
         self.shard.fanout.take_turn(&mut batches);
         let before = self.shard.metrics.bytes_out.get();
-        self.shard.write_batches_by(&mut batches, |_, frames| Ok(frames.len()));
+        self.shard.write_batches(&mut batches);
         self.shard.scratch.batches = batches;
         self.shard.metrics.bytes_out.get() - before
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Token, Waker};
 
 use super::Shard;
+use super::pin::pin;
 use super::wheel::TICK_MS;
 use crate::inbox::Mail;
 use crate::node::Node;
@@ -30,6 +31,9 @@ pub fn spawn(node: Arc<Node>, id: u16) -> io::Result<ShardThread> {
     node.inboxes[usize::from(id)].listen(Waker::new(poll.registry(), MAIL)?);
     let registry = poll.registry().try_clone()?;
     std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
+        if node.config.pin_shards {
+            pin(id);
+        }
         let turns = catch_unwind(AssertUnwindSafe(|| Shard::new(id, node, registry).run(poll)));
         if turns.is_err() {
             // Rooms of this shard are lost; half alive is worse than restarted (R18).

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -41,6 +42,25 @@ impl Socket {
     /// `WouldBlock` if that is nothing; otherwise the socket's, which is lost then.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.write(bytes)
+    }
+
+    /// Whether bytes go to the kernel as they are.
+    #[expect(clippy::unused_self, reason = "with encryption they will not")]
+    pub(super) fn is_plain(&self) -> bool {
+        true
+    }
+
+    /// Lends the socket of a [plain](Self::is_plain) one.
+    pub(super) fn plain(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// Writes as [`Socket::write`] does, where the socket is [plain](Self::is_plain).
+    ///
+    /// # Errors
+    /// As [`Socket::write`].
+    pub(super) fn write_plain(&self, bytes: &[u8]) -> io::Result<usize> {
+        (&self.stream).write(bytes)
     }
 
     /// Writes as much of several buffers as the kernel takes.
