@@ -61,6 +61,9 @@ impl Ring {
     /// Neither `sends` nor `done` is called while the kernel holds what was lent to it, so both may
     /// panic; sends that were not submitted until then are forgotten. Does not allocate, except to
     /// note a descriptor that is higher than all before.
+    ///
+    /// Ends the process if the kernel keeps sends without completing them, or has had no memory for
+    /// any for 10 seconds: to return would free what it may still read.
     pub fn send_all<'a>(
         &mut self,
         sends: impl IntoIterator<Item = Outgoing<'a>>,
