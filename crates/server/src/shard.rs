@@ -39,6 +39,8 @@ mod pipes;
 mod read;
 mod run;
 mod send;
+#[cfg(test)]
+mod sizes;
 mod socket;
 mod users;
 mod wheel;

@@ -48,16 +48,13 @@ pub enum Frame<'f> {
     Close(Option<(u16, &'f str)>),
 }
 
-/// The reading half of one connection: 40 bytes and no heap while no message is incomplete.
+/// The reading half of one connection: 16 bytes and no heap while no message is incomplete.
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
     deflate: bool,
     /// After a close frame or an error nothing is read any more.
     ended: bool,
-    /// The message that the last call lent to its caller, if it had to be kept; the next call frees
-    /// it, and callers call until there is nothing more.
-    lent: Vec<u8>,
     pending: Option<Box<Pending>>,
 }
 
@@ -70,7 +67,7 @@ struct Arrived<'a> {
 
 enum Payload<'a> {
     Input(&'a [u8]),
-    /// In [`Decoder::lent`].
+    /// In [`Pending::lent`].
     Kept,
 }
 
@@ -78,7 +75,7 @@ impl Decoder {
     /// Creates a decoder for a connection that passed its handshake; `deflate` tells whether
     /// permessage-deflate was negotiated.
     pub fn new(role: Role, deflate: bool) -> Self {
-        Self { role, deflate, ended: false, lent: Vec::new(), pending: None }
+        Self { role, deflate, ended: false, pending: None }
     }
 
     /// Returns the next frame and advances `input` behind it; call it until it returns `None`.
@@ -100,35 +97,36 @@ impl Decoder {
         limits: &Limits,
         inflater: &'f mut Inflater,
     ) -> Result<Option<Frame<'f>>, DecodeError> {
-        self.lent = Vec::new();
+        self.take_back();
         if self.ended {
             *input = &mut [];
             return Ok(None);
         }
-        let arrived = self.advance(input, limits);
-        let Self { lent, ended, pending, .. } = self;
-        let frame = match arrived {
+        let arrived = match self.advance(input, limits) {
+            Ok(Some(arrived)) => arrived,
             Ok(None) => return Ok(None),
-            Ok(Some(arrived)) => arrived.read(lent, limits, inflater).map(Some),
-            Err(error) => Err(error),
+            Err(error) => {
+                (self.ended, self.pending) = (true, None);
+                return Err(error);
+            }
         };
-        if matches!(frame, Err(_) | Ok(Some(Frame::Close(_)))) {
-            *ended = true;
-            *pending = None;
-        }
-        frame
+        let Self { ended, pending, .. } = self;
+        let kept = pending.as_ref().map_or(&[][..], |pending| &pending.lent);
+        let frame = arrived.read(kept, limits, inflater);
+        *ended = matches!(frame, Err(_) | Ok(Frame::Close(_)));
+        frame.map(Some)
     }
 
     /// Tells whether a frame or message has begun to arrive and is not complete, so that a caller
     /// with a clock can limit how long that may last.
     pub fn is_mid_message(&self) -> bool {
-        self.pending.is_some()
+        self.pending.as_ref().is_some_and(|pending| !pending.is_empty())
     }
 
     /// Memory on the heap for what is incomplete, in bytes: 0 when idle, else at most twice of what
     /// arrived and some 200 more.
     pub fn kept_bytes(&self) -> usize {
-        self.lent.capacity() + self.pending.as_ref().map_or(0, |pending| pending.kept_bytes())
+        self.pending.as_ref().map_or(0, |pending| pending.kept_bytes())
     }
 
     /// Consumes input until a message or control frame is complete, or the input ends.
@@ -143,8 +141,7 @@ impl Decoder {
                     Received::Nothing => return Ok(None),
                     Received::Fragment => {}
                     Received::Whole { opcode, compressed, payload } => {
-                        self.lent = payload;
-                        self.release_pending();
+                        open.lent = payload;
                         return Ok(Some(Arrived { opcode, compressed, payload: Payload::Kept }));
                     }
                 }
@@ -152,7 +149,6 @@ impl Decoder {
             let Some(header) = self.read_header(input)? else { return Ok(None) };
             self.check_order_and_size(&header, limits)?;
             if let Some(payload) = take_whole(&header, input) {
-                self.release_pending();
                 let Header { opcode, compressed, .. } = header;
                 return Ok(Some(Arrived { opcode, compressed, payload: Payload::Input(payload) }));
             }
@@ -210,10 +206,12 @@ impl Decoder {
         Ok(())
     }
 
-    fn release_pending(&mut self) {
-        if self.pending.as_ref().is_some_and(|pending| pending.is_empty()) {
-            self.pending = None;
+    /// Frees what the last call has lent, and the memory of what is complete.
+    fn take_back(&mut self) {
+        if let Some(pending) = &mut self.pending {
+            pending.lent = Vec::new();
         }
+        self.pending.take_if(|pending| self.ended || pending.is_empty());
     }
 }
 

@@ -14,6 +14,9 @@ pub(crate) struct Pending {
     pub(crate) message: Option<Message>,
     frame: Option<OpenFrame>,
     control: Vec<u8>,
+    /// The message that the last call lent to its caller, if it had to be kept; the next call frees
+    /// it, and callers call until there is nothing more.
+    pub(crate) lent: Vec<u8>,
 }
 
 /// The first bytes of a header whose rest has not arrived.
@@ -60,7 +63,7 @@ impl Pending {
 
     pub(crate) fn kept_bytes(&self) -> usize {
         let payload = self.message.as_ref().map_or(0, |message| message.payload.capacity());
-        size_of::<Self>() + self.control.capacity() + payload
+        size_of::<Self>() + self.control.capacity() + self.lent.capacity() + payload
     }
 
     pub(crate) fn is_mid_frame(&self) -> bool {

@@ -9,7 +9,7 @@ use parlour_protocol::{ErrorCode, Refusal, RequestId, RoomName, UserId, limits};
 use parlour_websocket::{Decoder, Role};
 
 use super::Shard;
-use super::connection::{Connection, Gate, Membership, Phase, Timing};
+use super::connection::{Connection, Gate, Membership, Moment, Phase, Timing};
 use super::ending::Reason;
 use super::fanout::Variant;
 use super::read::{self, token};
@@ -69,7 +69,7 @@ impl Shard {
         self.check_by(slot, now_ms + hello_ms.min(self.ping_interval_ms()));
         if self.drain_spread_ms.is_some() {
             // Upgraded while the node was already going away.
-            self.connections[slot as usize].timing.drain_ms = Some(now_ms);
+            self.connections[slot as usize].timing.drain = Some(Moment::at(now_ms));
             self.check_by(slot, now_ms);
         }
         self.begin(slot, greeting);
@@ -173,8 +173,8 @@ impl Shard {
             return;
         };
         let connection = &mut self.connections[slot as usize];
-        if !connection.rooms.iter().any(|membership| membership.room == *room) {
-            connection.rooms.push(Membership { room: room.clone(), place: None });
+        if !connection.is_in(room) {
+            connection.rooms.push(Membership { room: self.fanout.share(room), place: None });
         }
         let said = connection.extra.as_ref().and_then(|extra| extra.presence.clone());
         let presence = said.unwrap_or_else(parlour_protocol::command::SetPresence::online);
@@ -185,9 +185,9 @@ impl Shard {
     }
 
     fn may_enter(&self, slot: u32, room: &RoomName) -> Result<(), Refusal> {
-        let rooms = &self.connections[slot as usize].rooms;
+        let connection = &self.connections[slot as usize];
         let most = self.node.config.limits.rooms_per_connection.min(limits::ROOMS_PER_CONNECTION);
-        if rooms.len() >= most && !rooms.iter().any(|membership| membership.room == *room) {
+        if connection.rooms.len() >= most && !connection.is_in(room) {
             let rule = format!("a connection may be in {most} rooms; leave one first");
             return Err(Refusal::because(ErrorCode::LimitExceeded, rule));
         }

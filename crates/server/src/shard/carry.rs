@@ -146,15 +146,16 @@ impl Shard {
             self.take_off_list(slot, room);
         }
         let connection = &mut self.connections[slot as usize];
-        let found = connection.rooms.iter().position(|membership| membership.room == *room);
+        let found = connection.rooms.iter().position(|membership| *membership.room == *room);
         let index = found.unwrap_or_else(|| {
             // The answer to a `leave` has passed between this `join` and its own answer.
-            connection.rooms.push(Membership { room: room.clone(), place: None });
+            connection.rooms.push(Membership { room: self.fanout.share(room), place: None });
             connection.rooms.len() - 1
         });
         let membership = &mut connection.rooms[index];
         if replay.is_live && membership.place.is_none() {
-            membership.place = Some(self.fanout.add(room, connection.variant, slot));
+            membership.place = Some(self.fanout.add(&membership.room, connection.variant, slot));
+            membership.room = self.fanout.share(room);
         }
         self.send(slot, &Reply { id: request.request, event: answer });
         for event in &replay.events {
@@ -198,14 +199,14 @@ impl Shard {
             self.settle(local);
         }
         let connection = &mut self.connections[slot as usize];
-        let Some(index) = connection.rooms.iter().position(|membership| membership.room == *room) else {
+        let Some(index) = connection.rooms.iter().position(|membership| *membership.room == *room) else {
             return;
         };
         let Some(place) = connection.rooms.swap_remove(index).place else {
             return;
         };
         if let Some(moved) = self.fanout.remove(place)
-            && let Some(theirs) = self.connections[moved as usize].rooms.iter_mut().find(|m| m.room == *room)
+            && let Some(theirs) = self.connections[moved as usize].rooms.iter_mut().find(|m| *m.room == *room)
         {
             theirs.place = Some(place);
         }

@@ -193,7 +193,7 @@ impl Shard {
     }
 
     fn leave(&mut self, slot: u32, caller: Caller, room: RoomName) {
-        match self.connections[slot as usize].rooms.iter().any(|membership| membership.room == room) {
+        match self.connections[slot as usize].is_in(&room) {
             true => self.ask(caller, &room, |caller| Input::Leave { caller }),
             // Leaving twice is no error: the client is where it wants to be.
             false => self.send(slot, &Reply { id: caller.request, event: Event::Left(Left { room }) }),
@@ -202,9 +202,8 @@ impl Shard {
 
     /// A plain-text connection is in one room at a time.
     fn leave_others(&mut self, slot: u32, caller: &Caller, next: &RoomName) {
-        let rooms = self.connections[slot as usize].rooms.iter().map(|membership| membership.room.clone());
-        let others: Vec<_> = rooms.filter(|room| room != next).collect();
-        for room in others {
+        let rooms = self.connections[slot as usize].room_names();
+        for room in rooms.into_iter().filter(|room| room != next) {
             let caller = Caller { request: None, ..caller.clone() };
             self.ask(caller, &room, |caller| Input::Leave { caller });
         }
@@ -213,8 +212,7 @@ impl Shard {
     fn set_presence(&mut self, slot: u32, caller: Caller, presence: &SetPresence) {
         let connection = &mut self.connections[slot as usize];
         connection.extra().presence = Some(presence.clone());
-        let rooms: Vec<_> = connection.rooms.iter().map(|membership| membership.room.clone()).collect();
-        for room in rooms {
+        for room in connection.room_names() {
             let input = Input::Presence { caller: caller.clone(), presence: presence.clone() };
             self.dispatch(&room, input);
         }

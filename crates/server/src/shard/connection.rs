@@ -1,5 +1,7 @@
 //! One connection: its socket and its state.
 
+use std::num::NonZeroU64;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use parlour_hub::Session;
@@ -66,18 +68,33 @@ pub(super) struct Timing {
     pub(super) check_ms: u64,
     pub(super) next_ping_ms: u64,
     /// When an unanswered ping was sent.
-    pub(super) pinged_ms: Option<u64>,
+    pub(super) pinged: Option<Moment>,
     /// When the first part of an unfinished message came.
-    pub(super) message_since_ms: Option<u64>,
+    pub(super) message_since: Option<Moment>,
     /// When to close while the node drains.
-    pub(super) drain_ms: Option<u64>,
+    pub(super) drain: Option<Moment>,
     pub(super) pings_since_ms: u64,
+}
+
+/// A moment in milliseconds on the shard's clock, which as an option is no larger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moment(NonZeroU64);
+
+impl Moment {
+    pub(super) fn at(ms: u64) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(ms))
+    }
+
+    pub(super) fn ms(self) -> u64 {
+        self.0.get() - 1
+    }
 }
 
 /// A room that the connection is in or enters.
 #[derive(Debug)]
 pub(super) struct Membership {
-    pub(super) room: RoomName,
+    /// Shared by all members on the shard, as long as they came after the first.
+    pub(super) room: Rc<RoomName>,
     /// Its place on the room's list, once it is attached.
     pub(super) place: Option<Place>,
 }
@@ -142,12 +159,22 @@ impl Connection {
     /// Whether new commands are carried out. While the node drains they are not any more once it is
     /// this connection's turn, so that what is in flight comes to an end.
     pub(super) fn takes_commands(&self, now_ms: u64) -> bool {
-        self.is_live() && self.timing.drain_ms.is_none_or(|drain_ms| now_ms < drain_ms)
+        self.is_live() && self.timing.drain.is_none_or(|drain| now_ms < drain.ms())
     }
 
     /// Returns who it is, once that is known.
     pub(super) fn user(&self) -> Option<&UserId> {
         self.permit.user()
+    }
+
+    /// Whether it is in a room, or enters it.
+    pub(super) fn is_in(&self, room: &RoomName) -> bool {
+        self.rooms.iter().any(|membership| *membership.room == *room)
+    }
+
+    /// Lists the rooms that it is in or enters.
+    pub(super) fn room_names(&self) -> Vec<RoomName> {
+        self.rooms.iter().map(|membership| RoomName::clone(&membership.room)).collect()
     }
 
     pub(super) fn extra(&mut self) -> &mut Extra {

@@ -5,7 +5,7 @@ use parlour_protocol::event::{Event, GoAway};
 use parlour_websocket::Opcode;
 
 use super::Shard;
-use super::connection::Phase;
+use super::connection::{Moment, Phase};
 use super::ending::Reason;
 use super::read::RESUME_READING;
 use super::wheel::Entry;
@@ -99,11 +99,11 @@ impl Shard {
         let [message, stall, pong] = [timeouts.message, timeouts.stall, timeouts.pong].map(as_ms);
         let connection = &self.connections[slot as usize];
         // A peer that we do not read cannot show that it is there.
-        let pinged_ms = connection.timing.pinged_ms.filter(|_| connection.in_flight <= RESUME_READING);
+        let pinged = connection.timing.pinged.filter(|_| connection.in_flight <= RESUME_READING);
         let deadlines = [
-            (connection.timing.message_since_ms.map(|since| since + message), ErrorCode::MessageTimeout),
+            (connection.timing.message_since.map(|since| since.ms() + message), ErrorCode::MessageTimeout),
             (connection.outbox.stalled_since().map(|since| since + stall), ErrorCode::SlowConsumer),
-            (pinged_ms.map(|since| since + pong), ErrorCode::HeartbeatTimeout),
+            (pinged.map(|since| since.ms() + pong), ErrorCode::HeartbeatTimeout),
             (self.drain_deadline(slot), ErrorCode::Restart),
         ];
         let mut next_ms = u64::MAX;
@@ -129,7 +129,7 @@ impl Shard {
             return timing.next_ping_ms;
         }
         timing.next_ping_ms = self.now.mono_ms + interval_ms;
-        timing.pinged_ms.get_or_insert(self.now.mono_ms);
+        timing.pinged.get_or_insert(Moment::at(self.now.mono_ms));
         let next_ms = timing.next_ping_ms.min(self.now.mono_ms + pong_ms);
         self.send_frame(slot, Opcode::Ping, b"");
         next_ms
@@ -145,7 +145,7 @@ impl Shard {
 
     fn drain_deadline(&self, slot: u32) -> Option<u64> {
         let connection = &self.connections[slot as usize];
-        let drain_ms = connection.timing.drain_ms?;
+        let drain_ms = connection.timing.drain?.ms();
         // A request in flight is answered before the goodbye.
         match connection.in_flight > 0 && self.now.mono_ms < drain_ms + DRAIN_PATIENCE_MS {
             true => Some(drain_ms.max(self.now.mono_ms + super::wheel::TICK_MS)),
@@ -165,7 +165,7 @@ impl Shard {
         for (index, slot) in (0..).zip(slots) {
             self.send_event(slot, &goaway);
             let drain_ms = self.now.mono_ms + spread_ms * index / count;
-            self.connections[slot as usize].timing.drain_ms = Some(drain_ms);
+            self.connections[slot as usize].timing.drain = Some(Moment::at(drain_ms));
             self.check_by(slot, drain_ms);
         }
     }

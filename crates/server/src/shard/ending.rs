@@ -1,6 +1,7 @@
 //! How connections end: once, whatever comes together.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 use parlour_hub::Input;
 use parlour_hub::input::Ending;
@@ -121,7 +122,7 @@ impl Shard {
         };
         let conn = self.id_of(slot);
         while let Some(room) =
-            self.connections.get(slot as usize).and_then(|c| Some(c.rooms.last()?.room.clone()))
+            self.connections.get(slot as usize).and_then(|c| Some(Rc::clone(&c.rooms.last()?.room)))
         {
             self.take_off_list(slot, &room);
             self.dispatch(&room, Input::Detach { conn, user: user.clone(), ending });

@@ -13,6 +13,7 @@ use parlour_protocol::event::Event;
 use parlour_websocket::handshake::deflate::DeflateParams;
 use parlour_websocket::{Deflater, Opcode, encode};
 use slab::Slab;
+use smallvec::SmallVec;
 
 /// Bytes in a buffer after which a turn does not wait for its end.
 pub(super) const FULL: usize = 64 * 1024;
@@ -48,7 +49,7 @@ pub(super) struct Place {
 /// The rooms with members on this shard.
 #[derive(Debug, Default)]
 pub(super) struct Fanout {
-    names: HashMap<RoomName, u32>,
+    names: HashMap<Rc<RoomName>, u32>,
     rooms: Slab<LocalRoom>,
     dirty: Vec<u32>,
     spare: Vec<Vec<u8>>,
@@ -57,9 +58,9 @@ pub(super) struct Fanout {
 }
 
 #[derive(Debug)]
-struct LocalRoom {
-    name: RoomName,
-    groups: Vec<Group>,
+pub(super) struct LocalRoom {
+    name: Rc<RoomName>,
+    groups: SmallVec<[Group; 1]>,
     members: u32,
     is_dirty: bool,
 }
@@ -108,9 +109,17 @@ impl Fanout {
         self.names.get(name).copied()
     }
 
+    /// Returns a room's name, in the memory that its members here share.
+    pub(super) fn share(&self, name: &RoomName) -> Rc<RoomName> {
+        match self.find(name) {
+            Some(room) => Rc::clone(&self.rooms[room as usize].name),
+            None => Rc::new(name.clone()),
+        }
+    }
+
     /// Puts a connection on the list of a room. The room must be settled.
-    pub(super) fn add(&mut self, name: &RoomName, variant: Variant, slot: u32) -> Place {
-        let room = self.names.get(name).copied().unwrap_or_else(|| self.create(name));
+    pub(super) fn add(&mut self, name: &Rc<RoomName>, variant: Variant, slot: u32) -> Place {
+        let room = self.find(name).unwrap_or_else(|| self.create(name));
         let local = &mut self.rooms[room as usize];
         local.members += 1;
         self.places += 1;
@@ -221,10 +230,10 @@ impl Fanout {
         }
     }
 
-    fn create(&mut self, name: &RoomName) -> u32 {
-        let local = LocalRoom { name: name.clone(), groups: Vec::new(), members: 0, is_dirty: false };
+    fn create(&mut self, name: &Rc<RoomName>) -> u32 {
+        let local = LocalRoom { name: Rc::clone(name), groups: SmallVec::new(), members: 0, is_dirty: false };
         let room = self.rooms.insert(local) as u32;
-        self.names.insert(name.clone(), room);
+        self.names.insert(Rc::clone(name), room);
         room
     }
 }

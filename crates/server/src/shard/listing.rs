@@ -81,7 +81,7 @@ impl Shard {
         let connection = &self.connections[slot as usize];
         if connection.phase == Phase::Open {
             for summary in rooms {
-                summary.joined = connection.rooms.iter().any(|membership| membership.room == summary.room);
+                summary.joined = connection.is_in(&summary.room);
             }
         }
     }

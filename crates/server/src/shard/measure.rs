@@ -61,8 +61,9 @@ impl FanOut {
                 permit,
             });
             let variant = shard.connections[slot as usize].variant;
-            let place = Some(shard.fanout.add(&room, variant, slot));
-            shard.connections[slot as usize].rooms.push(Membership { room: room.clone(), place });
+            let shared = shard.fanout.share(&room);
+            let place = Some(shard.fanout.add(&shared, variant, slot));
+            shard.connections[slot as usize].rooms.push(Membership { room: shared, place });
             peers.push(peer);
         }
         shard.writer = Writer::Nowhere;

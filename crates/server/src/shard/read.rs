@@ -1,6 +1,7 @@
 //! From bytes to commands.
 
 use std::io;
+use std::rc::Rc;
 
 use mio::Token;
 use mio::event::Event;
@@ -8,7 +9,7 @@ use parlour_protocol::ErrorCode;
 use parlour_protocol::dialect::{self, DialectId, Payload};
 use parlour_websocket::{Decoder, Frame, Opcode, Role, encode};
 
-use super::connection::Phase;
+use super::connection::{Moment, Phase};
 use super::ending::Reason;
 use super::{READ_BUFFER, Shard};
 
@@ -122,7 +123,7 @@ impl Shard {
         self.metrics.bytes_in.add(input.len() as u64);
         let connection = &mut self.connections[slot as usize];
         let generation = connection.generation;
-        connection.timing.pinged_ms = None;
+        connection.timing.pinged = None;
         if matches!(connection.phase, Phase::Closed { .. }) {
             return;
         }
@@ -154,14 +155,14 @@ impl Shard {
 
     fn note_progress(&mut self, slot: u32, is_mid_message: bool) {
         let timing = &mut self.connections[slot as usize].timing;
-        match (is_mid_message, timing.message_since_ms) {
+        match (is_mid_message, timing.message_since) {
             (true, None) => {
-                timing.message_since_ms = Some(self.now.mono_ms);
+                timing.message_since = Some(Moment::at(self.now.mono_ms));
                 let limit_ms = self.node.timeout_ms(|timeouts| timeouts.message);
                 self.check_by(slot, self.now.mono_ms + limit_ms);
             }
             (true, Some(_)) => {}
-            (false, _) => timing.message_since_ms = None,
+            (false, _) => timing.message_since = None,
         }
     }
 
@@ -200,10 +201,10 @@ impl Shard {
         let dialect = connection.variant.dialect;
         // Only plain text needs to know where it is.
         let room = match dialect {
-            DialectId::Text => connection.rooms.last().map(|membership| membership.room.clone()),
+            DialectId::Text => connection.rooms.last().map(|membership| Rc::clone(&membership.room)),
             DialectId::Json | DialectId::JsonLines | DialectId::Binary => None,
         };
-        let context = dialect::Context { room: room.as_ref() };
+        let context = dialect::Context { room: room.as_deref() };
         let generation = connection.generation;
         dialect.dialect().decode(payload, context, &mut |decoded| {
             if self.is_current(slot, generation) && self.connections[slot as usize].is_live() {

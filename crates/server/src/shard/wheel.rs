@@ -40,7 +40,13 @@ impl Wheel {
         // After a long pause one round visits every slot.
         let first = self.next_tick.max(last.saturating_sub(SLOTS as u64 - 1));
         for tick in first..=last {
-            due.extend(self.slots[Self::index(tick)].extract_if(.., |entry| entry.due_ms <= now_ms));
+            // Taken as a whole: a slot that was emptied would keep its memory for a round.
+            for entry in std::mem::take(&mut self.slots[Self::index(tick)]) {
+                match entry.due_ms <= now_ms {
+                    true => due.push(entry),
+                    false => self.slots[Self::index(tick)].push(entry),
+                }
+            }
         }
         self.next_tick = last + 1;
         self.length -= due.len() - before;

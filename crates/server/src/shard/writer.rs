@@ -7,7 +7,7 @@ use parlour_ring::{Outgoing, Ring};
 use super::socket::Socket;
 
 /// Writes that one system call carries.
-const ENTRIES: u32 = 256;
+const ENTRIES: u32 = 64;
 
 /// The way of one shard.
 #[derive(Debug)]
