@@ -16,6 +16,7 @@ use clap::{Args, Subcommand};
 mod bare;
 mod charts;
 mod churn;
+mod crowd;
 mod engine;
 mod fanout;
 mod flood;

@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
 use clap::Args;
 
+use super::crowd::open_everybody;
 use super::engine::Engine;
 use super::engine::connection::Id;
 use super::engine::room::Room;
@@ -15,7 +15,7 @@ use super::pace::Pace;
 use super::progress::Progress;
 use super::regression::slope;
 use super::report::{Chart, Figures, Line, Report};
-use super::scene::{open_all, publish_due, turn_until, wait_for_quiet};
+use super::scene::{publish_due, turn_until};
 use super::target::{Target, TargetArgs};
 
 /// Gauges that are what they were when everybody has left.
@@ -136,14 +136,12 @@ impl<'a> Churn<'a> {
         let mut engine = Engine::new(args.dialect, rooms.collect::<anyhow::Result<_>>()?)?;
         let dials =
             names.iter().enumerate().map(|(room, name)| target.dial(args.dialect, room, room, Some(name)));
-        let opened = open_all(&mut engine, dials, progress)?;
-        ensure!(opened.limit.is_none(), "not everybody came in: {}", opened.limit.unwrap_or_default());
-        for (room, id) in engine.rooms.iter_mut().zip(&opened.ids) {
+        let speakers = open_everybody(&mut engine, dials, progress)?;
+        for (room, id) in engine.rooms.iter_mut().zip(&speakers) {
             room.speaker = Some(*id);
         }
-        wait_for_quiet(&mut engine)?;
         engine.expect_all();
-        let (guests, leaving, speakers) = (VecDeque::new(), VecDeque::new(), opened.ids);
+        let (guests, leaving) = (VecDeque::new(), VecDeque::new());
         Ok(Self { args, target, engine, names, came: 0, guests, leaving, speakers })
     }
 

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
 use clap::Args;
 
 use super::charts;
+use super::crowd::open_everybody;
 use super::engine::Engine;
 use super::engine::connection::{Dial, Id};
 use super::engine::room::Room;
@@ -14,7 +14,7 @@ use super::engine::wire::Dialect;
 use super::pace::Pace;
 use super::progress::Progress;
 use super::report::{Figures, Report};
-use super::scene::{Layout, Measurement, Scene, Span, open_all, wait_for_quiet};
+use super::scene::{Layout, Measurement, Scene, Span};
 use super::target::{Target, TargetArgs};
 
 /// Frames of one connection that go out in one write, as a client that floods would do it.
@@ -160,10 +160,7 @@ impl<'a> Flood<'a> {
         let pace = Pace::new(0, 1.0, 1, Duration::ZERO);
         let mut flood = Self { target, args, room, ids: Vec::new(), pace, frames, sent: 0, held_back: 0 };
         let dials = (0..args.connections).map(|number| flood.dial(number));
-        let opened = open_all(&mut scene.engine, dials, progress)?;
-        ensure!(opened.limit.is_none(), "not everybody came in: {}", opened.limit.unwrap_or_default());
-        wait_for_quiet(&mut scene.engine)?;
-        flood.ids = opened.ids;
+        flood.ids = open_everybody(&mut scene.engine, dials, progress)?;
         Ok(flood)
     }
 

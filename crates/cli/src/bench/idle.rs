@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use clap::Args;
 
+use super::crowd::{open_all, wait_for_quiet};
 use super::engine::Engine;
 use super::engine::room::Room;
 use super::engine::wire::Dialect;
 use super::process::Usage;
 use super::progress::Progress;
 use super::report::{Chart, Figures, Line, Report};
-use super::scene::{open_all, wait_for_quiet};
 use super::target::{Target, TargetArgs};
 
 /// Connections that pay for what all share, and do not count.

@@ -13,6 +13,9 @@ pub(crate) struct Machine {
     pub(crate) cores: usize,
     /// The operating system and its release.
     pub(crate) kernel: String,
+    /// How many programs wanted a core during the last minute: more than the cores, and latencies
+    /// say more about the scheduler than about the server.
+    pub(crate) load: f64,
 }
 
 impl Machine {
@@ -22,16 +25,18 @@ impl Machine {
         let cpuinfo = read("/proc/cpuinfo");
         let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
         let release = read("/proc/sys/kernel/osrelease");
+        let load = read("/proc/loadavg");
         Self {
             cpu: model.trim_start_matches([' ', '\t', ':']).to_owned(),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             kernel: format!("{} {}", std::env::consts::OS, release.trim()).trim().to_owned(),
+            load: load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default(),
         }
     }
 }
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} cores), {}", self.cpu, self.cores, self.kernel)
+        write!(f, "{} ({} cores), {}, load {}", self.cpu, self.cores, self.kernel, self.load)
     }
 }

@@ -13,6 +13,7 @@ use parlour_protocol::event::{Event, Message};
 use parlour_protocol::{RoomName, Seq, UserId};
 use parlour_websocket::{Opcode, encode};
 
+use super::crowd::open_all;
 use super::engine::Engine;
 use super::engine::connection::{Dial, Greeting};
 use super::engine::room::Room;
@@ -21,7 +22,6 @@ use super::engine::wire::Dialect;
 use super::process::{Measured, Usage, pin_generator};
 use super::progress::Progress;
 use super::report::{Figures, Report};
-use super::scene::open_all;
 
 const ROOM: &str = "live:bench";
 /// Bytes of one write: what a busy server writes at once.

@@ -179,7 +179,7 @@ pub(super) mod tests {
     }
 
     pub(crate) fn machine() -> Machine {
-        Machine { cpu: "a processor".into(), cores: 2, kernel: "linux 6".into() }
+        Machine { cpu: "a processor".into(), cores: 2, kernel: "linux 6".into(), load: 0.25 }
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::Context as _;
 use clap::Args;
-use parlour_server::config;
 
 use super::bare::{LEAST_BYTES, Way};
+use super::crowd::open_everybody;
 use super::engine::Engine;
 use super::engine::connection::{Dial, Greeting, Id};
 use super::engine::room::Room;
@@ -17,12 +17,6 @@ use super::process::{Measured, Usage};
 use super::progress::Progress;
 use super::target::Target;
 
-/// Connections that are on their way at the same time.
-const OPENING: usize = 256;
-/// Longest time in which nothing new happens while something must.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// So long nothing may come before a load begins: notices of comings have been told.
-const QUIET: Duration = Duration::from_millis(300);
 /// Messages that are published before the sockets are read again.
 const PUBLISHED_AT_ONCE: usize = 256;
 /// Seconds between two looks at the memory of the server.
@@ -118,12 +112,10 @@ impl Scene {
             let room = user / layout.members;
             target.dial(layout.dialect, user, room, Some(&names[room]))
         });
-        let opened = open_all(&mut engine, dials, progress)?;
-        ensure!(opened.limit.is_none(), "not everybody came in: {}", opened.limit.unwrap_or_default());
-        for (room, id) in opened.ids.iter().step_by(layout.members).enumerate() {
+        let ids = open_everybody(&mut engine, dials, progress)?;
+        for (room, id) in ids.iter().step_by(layout.members).enumerate() {
             engine.rooms[room].speaker = Some(*id);
         }
-        wait_for_quiet(&mut engine)?;
         Ok(Self {
             engine,
             voice: Voice::Members,
@@ -157,9 +149,8 @@ impl Scene {
             let greeting = Greeting::Room(u32::try_from(room)?.to_be_bytes().to_vec());
             Ok(Dial { address, source: None, room, greeting })
         });
-        let opened = open_all(&mut engine, dials, progress)?;
-        ensure!(opened.limit.is_none(), "not everybody came in: {}", opened.limit.unwrap_or_default());
-        let first = *opened.ids.first().context("at least one member")?;
+        let ids = open_everybody(&mut engine, dials, progress)?;
+        let first = *ids.first().context("at least one member")?;
         let usage = Some(bare.usage());
         Ok(Self {
             engine,
@@ -243,7 +234,8 @@ impl Scene {
             }
         }
         let began = Instant::now();
-        while began.elapsed() < span {
+        // What was due is published, even if it is late.
+        while began.elapsed() < span || pace.due_us().is_some() {
             self.sample(began.elapsed().as_secs_f64());
             let next_us = publish_due(&mut self.engine, &mut pace)?;
             let other_us = beside(&mut self.engine)?;
@@ -304,64 +296,6 @@ impl Measurement {
     }
 }
 
-/// Who came in.
-#[derive(Debug, Default)]
-pub(crate) struct Opened {
-    pub(crate) ids: Vec<Id>,
-    /// Why there are no more.
-    pub(crate) limit: Option<String>,
-}
-
-/// Connects one after the other, several at the same time, until all are in their rooms or one
-/// cannot come in.
-///
-/// # Errors
-/// Of the operating system, other than that it has no more of something.
-pub(crate) fn open_all(
-    engine: &mut Engine,
-    dials: impl IntoIterator<Item = anyhow::Result<Dial>>,
-    progress: &mut Progress,
-) -> anyhow::Result<Opened> {
-    let (mut opened, mut dials) = (Opened::default(), dials.into_iter());
-    let (mut live, mut heard) = (engine.live(), Instant::now());
-    loop {
-        while opened.limit.is_none() && engine.opening() < OPENING {
-            let Some(dial) = dials.next() else {
-                break;
-            };
-            match engine.open(dial?) {
-                Ok(id) => opened.ids.push(id),
-                Err(error) => opened.limit = Some(explain(&error)),
-            }
-        }
-        if engine.opening() == 0 {
-            return Ok(opened);
-        }
-        engine.turn(NAP)?;
-        if let Some((reason, times)) = engine.tally.closed.iter().next() {
-            opened.limit = Some(format!("{times} x {reason}"));
-        }
-        if engine.live() != live {
-            (live, heard) = (engine.live(), Instant::now());
-        }
-        if heard.elapsed() > PATIENCE {
-            bail!("{} connections get no answer", engine.opening());
-        }
-        progress.show(|| format!("{live} connected"));
-    }
-}
-
-/// Names the limit that a connection has met.
-fn explain(error: &std::io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::EMFILE | libc::ENFILE) => {
-            format!("the generator has no more descriptors than {} (ulimit -Hn)", config::raise_open_files())
-        }
-        Some(libc::EADDRNOTAVAIL) => "the generator has no more local ports".to_owned(),
-        _ => error.to_string(),
-    }
-}
-
 fn rooms(layout: &Layout, dialect: Dialect, name: impl Fn(usize) -> String) -> anyhow::Result<Vec<Room>> {
     (0..layout.rooms).map(|number| Room::new(dialect, &name(number), 0, layout.text_bytes)).collect()
 }
@@ -389,21 +323,4 @@ pub(crate) fn publish_due(engine: &mut Engine, pace: &mut Pace) -> anyhow::Resul
 pub(crate) fn turn_until(engine: &mut Engine, next_us: Option<u64>, most: Duration) -> anyhow::Result<()> {
     let wait = next_us.map_or(NAP, |due_us| Duration::from_micros(due_us.saturating_sub(engine.now_us())));
     engine.turn(wait.min(most).min(NAP))
-}
-
-/// Lets pass what was under way when the load was set up.
-///
-/// # Errors
-/// A server that does not come to rest.
-pub(crate) fn wait_for_quiet(engine: &mut Engine) -> anyhow::Result<()> {
-    let began = Instant::now();
-    let (mut bytes, mut since) = (engine.tally.bytes, began);
-    while since.elapsed() < QUIET {
-        engine.turn(QUIET.saturating_sub(since.elapsed()))?;
-        if engine.tally.bytes != bytes {
-            (bytes, since) = (engine.tally.bytes, Instant::now());
-        }
-        ensure!(began.elapsed() < PATIENCE, "the rooms do not come to rest");
-    }
-    Ok(())
 }

@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
 use clap::Args;
 
 use super::charts;
+use super::crowd::open_everybody;
 use super::engine::wire::Dialect;
 use super::progress::Progress;
 use super::report::{Figures, Report};
-use super::scene::{Layout, Measurement, Scene, Span, open_all, wait_for_quiet};
+use super::scene::{Layout, Measurement, Scene, Span};
 use super::target::{Target, TargetArgs};
 
 /// How much load.
@@ -91,10 +91,8 @@ fn measure(args: &SlowArgs, stuck: usize, progress: &mut Progress) -> anyhow::Re
     let mut scene = Scene::open(&target, &layout, progress)?;
     let name = target.room(0);
     let dials = (0..stuck).map(|number| target.dial(layout.dialect, args.readers + number, 0, Some(&name)));
-    let opened = open_all(&mut scene.engine, dials, progress)?;
-    ensure!(opened.limit.is_none(), "not everybody came in: {}", opened.limit.unwrap_or_default());
-    wait_for_quiet(&mut scene.engine)?;
-    opened.ids.iter().try_for_each(|id| scene.engine.stop_reading(*id))?;
+    let deaf = open_everybody(&mut scene.engine, dials, progress)?;
+    deaf.iter().try_for_each(|id| scene.engine.stop_reading(*id))?;
     let before = target.memory();
     let span = Span {
         warm_up: Duration::ZERO,

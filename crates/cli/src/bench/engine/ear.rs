@@ -57,6 +57,7 @@ impl Ear<'_> {
         frame_bytes: usize,
     ) -> anyhow::Result<()> {
         let mut outcome = Ok(());
+        self.tally.messages += 1;
         self.dialect.hear(payload, &mut |heard| match heard {
             Heard::Said { seq, stamp } => {
                 self.tally.frame_bytes = frame_bytes;

@@ -29,6 +29,8 @@ pub(crate) struct Tally {
     pub(crate) frame_bytes: usize,
     /// Bytes that were read.
     pub(crate) bytes: u64,
+    /// Frames of any message.
+    pub(crate) messages: u64,
 }
 
 /// Deliveries to one group of rooms.
@@ -67,6 +69,7 @@ impl Tally {
             closed: BTreeMap::new(),
             frame_bytes: 0,
             bytes: 0,
+            messages: 0,
         })
     }
 }

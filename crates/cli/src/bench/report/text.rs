@@ -58,7 +58,7 @@ mod tests {
         let (report, machine) = (report(), machine());
         let command = "parlour bench fanout".to_owned();
         let text = render(&Sheet { version: "1.2.3", command, machine: &machine, report: &report });
-        let expected = "machine: a processor (2 cores), linux 6\n\
+        let expected = "machine: a processor (2 cores), linux 6, load 0.25\n\
                         command: parlour bench fanout (version 1.2.3)\n\
                         fan-out: \"quoted\"\n\
                         \n\
