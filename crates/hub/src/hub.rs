@@ -27,29 +27,42 @@ pub struct Hub {
     rooms: HashMap<RoomName, Slot>,
     /// Rooms by deadline; an entry may be out of date, which the room's own answer shows.
     deadlines: BinaryHeap<Reverse<(u64, RoomName)>>,
+    /// What the newest events of all rooms take.
+    recent_bytes: usize,
 }
 
 #[derive(Debug)]
 pub(crate) enum Slot {
     /// The store was asked; inputs wait in order.
     Opening(Vec<Input>),
-    /// The room, with the earliest deadline that stands in the heap for it.
-    Open(Box<Room>, Option<u64>),
+    Open(Box<Open>),
+}
+
+/// A room, and what the hub notes of it.
+#[derive(Debug)]
+pub(crate) struct Open {
+    room: Room,
+    /// The earliest deadline that stands in the heap for it.
+    scheduled: Option<u64>,
+    /// When something happened to it last.
+    used_ms: u64,
+    /// What its newest events took then.
+    recent_bytes: usize,
 }
 
 impl Hub {
     /// Builds a hub without rooms.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self { rules, rooms: HashMap::new(), deadlines: BinaryHeap::new() }
+        Self { rules, rooms: HashMap::new(), deadlines: BinaryHeap::new(), recent_bytes: 0 }
     }
 
     /// Handles what happens to a room, opening it first where that is needed.
     pub fn handle(&mut self, now: Now, name: &RoomName, input: Input, out: &mut Vec<Effect>) {
         match (self.rooms.get_mut(name), input) {
-            (Some(Slot::Open(room, _)), input) => {
-                room.handle(Scene { now, rules: &self.rules }, input, out);
-                self.settle(name, out);
+            (Some(Slot::Open(open)), input) => {
+                open.room.handle(Scene { now, rules: &self.rules }, input, out);
+                self.settle(now, name, out);
             }
             (Some(Slot::Opening(_)), Input::Opened(opened)) => self.open(now, name, opened, out),
             // A departure is never refused: it would strand a member. Nor is news of the log, which
@@ -104,12 +117,12 @@ impl Hub {
                 break;
             };
             // An entry that is out of date must not be renewed: the heap would only grow.
-            if let Some(Slot::Open(room, scheduled)) = self.rooms.get_mut(&name)
-                && *scheduled == Some(deadline)
+            if let Some(Slot::Open(open)) = self.rooms.get_mut(&name)
+                && open.scheduled == Some(deadline)
             {
-                *scheduled = None;
-                room.tick(Scene { now, rules: &self.rules }, out);
-                self.settle(&name, out);
+                open.scheduled = None;
+                open.room.tick(Scene { now, rules: &self.rules }, out);
+                self.settle(now, &name, out);
             }
         }
     }
@@ -117,8 +130,8 @@ impl Hub {
     /// Notes who is in the rooms, because the process ends.
     pub fn note_present(&self, out: &mut Vec<Effect>) {
         for slot in self.rooms.values() {
-            if let Slot::Open(room, _) = slot {
-                room.note_present(out);
+            if let Slot::Open(open) = slot {
+                open.room.note_present(out);
             }
         }
     }
@@ -138,7 +151,7 @@ impl Hub {
     /// Lists the rooms in memory that a user may enter, but for private conversations.
     pub fn rooms<'a>(&'a self, user: &'a UserId) -> impl Iterator<Item = (&'a RoomName, Glance<'a>)> {
         self.rooms.iter().filter_map(move |(name, slot)| match slot {
-            Slot::Open(room, _) if !name.is_private() => Some((name, room.glance(user)?)),
+            Slot::Open(open) if !name.is_private() => Some((name, open.room.glance(user)?)),
             _ => None,
         })
     }
@@ -156,27 +169,56 @@ impl Hub {
             waiting.into_iter().for_each(|input| refuse(name, input, code, out));
             return;
         }
-        let mut room = Box::new(Room::open(name.clone(), self.rules.is_durable(name), opened));
+        let mut room = Room::open(name.clone(), self.rules.is_durable(name), opened);
         for input in waiting {
             room.handle(Scene { now, rules: &self.rules }, input, out);
         }
-        self.rooms.insert(name.clone(), Slot::Open(room, None));
-        self.settle(name, out);
+        let open = Open { room, scheduled: None, used_ms: now.mono_ms, recent_bytes: 0 };
+        self.rooms.insert(name.clone(), Slot::Open(Box::new(open)));
+        self.settle(now, name, out);
     }
 
-    /// Forgets a room that nobody needs, and keeps the deadline of any other.
-    fn settle(&mut self, name: &RoomName, out: &mut Vec<Effect>) {
-        let Some(Slot::Open(room, scheduled)) = self.rooms.get_mut(name) else {
+    /// Forgets a room that nobody needs; of any other, notes the deadline and the memory.
+    fn settle(&mut self, now: Now, name: &RoomName, out: &mut Vec<Effect>) {
+        let Some(Slot::Open(open)) = self.rooms.get_mut(name) else {
             return;
         };
-        if room.is_vacant() {
+        let before = std::mem::replace(&mut open.recent_bytes, open.room.recent_bytes());
+        self.recent_bytes = self.recent_bytes - before + open.recent_bytes;
+        open.used_ms = now.mono_ms;
+        if open.room.is_vacant() {
+            self.recent_bytes -= open.recent_bytes;
             self.rooms.remove(name);
             out.push(Effect::Vacated { room: name.clone() });
             return;
         }
-        if let Some(deadline) = room.next_deadline().filter(|next| scheduled.is_none_or(|at| *next < at)) {
+        let (next, scheduled) = (open.room.next_deadline(), &mut open.scheduled);
+        if let Some(deadline) = next.filter(|next| scheduled.is_none_or(|at| *next < at)) {
             *scheduled = Some(deadline);
             self.deadlines.push(Reverse((deadline, name.clone())));
+        }
+        if self.recent_bytes > self.rules.recent_bytes {
+            self.forget_recent();
+        }
+    }
+
+    /// Has rooms forget their newest events, those first in which nothing has happened for longest.
+    fn forget_recent(&mut self) {
+        let mut idlest: Vec<_> = (self.rooms.values_mut())
+            .filter_map(|slot| match slot {
+                Slot::Open(open) if open.recent_bytes > 0 => Some(open),
+                _ => None,
+            })
+            .collect();
+        idlest.sort_unstable_by_key(|open| open.used_ms);
+        // A quarter at once, so that the search is rare.
+        let enough = self.rules.recent_bytes / 4 * 3;
+        for open in idlest {
+            if self.recent_bytes <= enough {
+                break;
+            }
+            self.recent_bytes -= std::mem::take(&mut open.recent_bytes);
+            open.room.forget_recent();
         }
     }
 }

@@ -193,6 +193,20 @@ impl Room {
         self.members.is_empty() && self.errands.awaited == 0
     }
 
+    /// Returns about how much memory the newest events take, in bytes.
+    #[must_use]
+    pub fn recent_bytes(&self) -> usize {
+        self.past.ring.memory_bytes()
+    }
+
+    /// Forgets the newest events. A durable room has them in the store; of another one they are gone.
+    pub fn forget_recent(&mut self) {
+        self.past.ring = Ring::default();
+        if !self.durable {
+            self.floor = self.position;
+        }
+    }
+
     /// Shows the room to a user who may enter it.
     #[must_use]
     pub fn glance(&self, user: &UserId) -> Option<Glance<'_>> {

@@ -15,6 +15,9 @@ pub struct Rules {
     pub notice_members: usize,
     /// Most messages in one page of history or one replay on join.
     pub history: u32,
+    /// Most memory that the newest events of all rooms of a hub take, in bytes. Beyond it, they are
+    /// forgotten in the rooms in which nothing has happened for longest.
+    pub recent_bytes: usize,
     /// Kinds of rooms by name; the first match counts, and without one a room is durable.
     pub patterns: Vec<Pattern>,
 }
@@ -54,6 +57,7 @@ impl Default for Rules {
             members_per_room: 100_000,
             notice_members: 250,
             history: limits::HISTORY_MESSAGES,
+            recent_bytes: 128 * 1024 * 1024,
             patterns: Vec::new(),
         }
     }

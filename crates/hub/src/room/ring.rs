@@ -10,6 +10,8 @@ use parlour_protocol::{Seq, UserId};
 pub const RING_EVENTS: usize = 256;
 /// Most bytes kept, as [`weight`] counts them.
 const RING_BYTES: usize = 256 * 1024;
+/// What an event takes beyond its weight: itself, its counts, its place, and what the allocator adds.
+const EVENT_BYTES: usize = size_of::<Event>() + 40;
 
 /// A gap-free tail of the log that ends at the room's position.
 #[derive(Debug, Default)]
@@ -21,13 +23,16 @@ pub struct Ring {
 impl Ring {
     /// Adds the event that follows the newest one.
     pub fn push(&mut self, event: Arc<Event>) {
-        self.bytes += weight(&event);
-        self.events.push_back(event);
-        while self.events.len() > RING_EVENTS || self.bytes > RING_BYTES && self.events.len() > 1 {
-            if let Some(oldest) = self.events.pop_front() {
-                self.bytes -= weight(&oldest);
-            }
+        let bytes = weight(&event);
+        // Before it is added: the queue would double for the one too many.
+        while self.events.len() >= RING_EVENTS || self.bytes + bytes > RING_BYTES {
+            let Some(oldest) = self.events.pop_front() else {
+                break;
+            };
+            self.bytes -= weight(&oldest);
         }
+        self.bytes += bytes;
+        self.events.push_back(event);
     }
 
     /// Forgets the events up to and including `floor`.
@@ -58,6 +63,12 @@ impl Ring {
     #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
         self.events.len()
+    }
+
+    /// Returns about how much memory the events take, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes + self.events.len() * EVENT_BYTES
     }
 
     /// Whether the ring holds all events after `after`, up to the room's position `head`.

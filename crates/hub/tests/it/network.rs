@@ -36,9 +36,11 @@ fn any_network_of_users_keeps_the_promises() {
     let default = ProptestConfig::default();
     let config = ProptestConfig { cases: default.cases.max(CASES), failure_persistence: None, ..default };
     let ops = prop::collection::vec(op::any(), 1..60);
+    // Rooms that remember nothing have to read everything.
+    let remembered = prop_oneof![Just(0), Just(Rules::default().recent_bytes)];
     TestRunner::new(config)
-        .run(&ops, |ops| {
-            Network::new().live(&ops);
+        .run(&(remembered, ops), |(recent_bytes, ops)| {
+            Network::new(recent_bytes).live(&ops);
             Ok(())
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
@@ -57,9 +59,9 @@ struct Network {
 }
 
 impl Network {
-    fn new() -> Self {
+    fn new(recent_bytes: usize) -> Self {
         let pattern = Pattern { pattern: "live:*".to_owned(), durable: false };
-        let rules = Rules { grace_ms: GRACE_MS, patterns: vec![pattern], ..Rules::default() };
+        let rules = Rules { grace_ms: GRACE_MS, recent_bytes, patterns: vec![pattern], ..Rules::default() };
         let mut world = World::new(rules);
         // More bytes than the ring and one replay hold.
         world.store.fill(&rooms(0), 20, "alice", 40_000);

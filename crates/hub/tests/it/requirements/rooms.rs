@@ -157,3 +157,28 @@ fn orders(n: usize) -> Vec<Vec<usize>> {
     };
     shorter.iter().flat_map(|order| (0..n).map(move |at| with(order, at))).collect()
 }
+
+#[test]
+fn r1_many_rooms_share_a_bounded_memory_and_the_idlest_forget_first() {
+    let mut world = World::new(Rules { recent_bytes: 100_000, ..Rules::default() });
+    let names: Vec<RoomName> = (0..50).map(|number| room(&format!("room {number}"))).collect();
+    for (second, name) in (0..).zip(&names) {
+        advance(&mut world, second * 1_000);
+        world.store.fill(name, 20, "alice", 200);
+        join(&mut world, name, &user("alice"), conn(1));
+    }
+    // Whoever enters a room that has forgotten gets the same, after a look into the store.
+    let mut look = |name: &RoomName| {
+        let (mut reads, mut replayed) = (0, 0);
+        let caller = world.caller(&user("bob"), conn(2));
+        let enter = Input::Join { caller, since: None, history: 20, presence: ONLINE };
+        world.feed(name, enter, &mut |seen| match seen {
+            Seen::Effect(Effect::Store { .. }, _) => reads += 1,
+            Seen::Effect(Effect::Attach { replay, .. }, _) => replayed += replay.events.len(),
+            _ => {}
+        });
+        (reads, replayed)
+    };
+    assert_eq!(look(&names[49]), (0, 20), "the newest has its messages at hand");
+    assert_eq!(look(&names[0]), (1, 20), "the idlest has not");
+}
