@@ -147,6 +147,8 @@ pub struct RoomRule {
     pub pattern: String,
     /// Whether messages are stored before they are broadcast.
     pub durable: bool,
+    /// Whether their events are compressed for clients that can take it.
+    pub compress: bool,
     /// What is kept of them.
     pub retention: Retention,
 }
@@ -155,7 +157,7 @@ impl RoomRule {
     /// Rooms whose messages are broadcast at once and never stored.
     #[must_use]
     pub fn ephemeral(pattern: &str) -> Self {
-        Self { pattern: pattern.into(), durable: false, retention: Retention::default() }
+        Self { pattern: pattern.into(), durable: false, compress: false, retention: Retention::default() }
     }
 
     /// Whether the rule is about a room.

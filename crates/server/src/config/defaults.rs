@@ -50,6 +50,12 @@ impl Config {
         config
     }
 
+    /// Whether events of a room are compressed for clients that can take it.
+    #[must_use]
+    pub fn compresses(&self, room: &str) -> bool {
+        self.rooms.iter().find(|rule| rule.matches(room)).is_none_or(|rule| rule.compress)
+    }
+
     /// Fills in what depends on the machine.
     pub(super) fn resolved(mut self) -> Self {
         if self.shards == 0 {

@@ -20,6 +20,7 @@ const ROOMS: &str = "
 # [[room]]
 # pattern = \"ticks:*\"
 # durable = false
+# compress = true        # where `compression` is agreed to; without a word, as `durable`
 # [[room]]
 # pattern = \"support:*\"
 # keep_days = 365        # older messages are forgotten, once a minute

@@ -101,6 +101,7 @@ struct RawRoom {
     pattern: String,
     #[serde(default = "durable")]
     durable: bool,
+    compress: Option<bool>,
     keep_days: Option<NonZeroU32>,
     keep_messages: Option<NonZeroU64>,
     keep_bytes: Option<NonZeroU64>,
@@ -113,7 +114,9 @@ impl From<RawRoom> for RoomRule {
             messages: raw.keep_messages.map(NonZeroU64::get),
             bytes: raw.keep_bytes.map(NonZeroU64::get),
         };
-        Self { pattern: raw.pattern, durable: raw.durable, retention }
+        // Rooms that are not stored carry what is small, frequent and soon replaced.
+        let compress = raw.compress.unwrap_or(raw.durable);
+        Self { pattern: raw.pattern, durable: raw.durable, compress, retention }
     }
 }
 

@@ -51,6 +51,9 @@ fn rooms_are_read_in_their_order() {
     let rooms = serve(toml).expect("valid").rooms;
     let shown: Vec<_> = rooms.iter().map(|rule| (rule.pattern.as_str(), rule.durable)).collect();
     assert_eq!(shown, [("ticks:*", false), ("general", true)]);
+    let toml = "[[room]]\npattern = \"a\"\ndurable = false\ncompress = true\n[[room]]\npattern = \"b*\"\ndurable = false";
+    let config = serve(toml).expect("valid");
+    assert_eq!(["a", "b1", "c"].map(|room| config.compresses(room)), [true, false, true]);
     refused(serve("[[room]]\npattern = \"a*b*\""), &["room.pattern", "a*b*", "prefix"]);
     refused(serve("[[room]]\npattern = \"a\"\nkind = \"x\""), &["unknown field `kind`"]);
 }

@@ -154,7 +154,8 @@ impl Shard {
         });
         let membership = &mut connection.rooms[index];
         if replay.is_live && membership.place.is_none() {
-            membership.place = Some(self.fanout.add(&membership.room, connection.variant, slot));
+            let variant = connection.variant.in_room(self.node.config.compresses(room.as_str()));
+            membership.place = Some(self.fanout.add(&membership.room, variant, slot));
             membership.room = self.fanout.share(room);
         }
         self.send(slot, &Reply { id: request.request, event: answer });

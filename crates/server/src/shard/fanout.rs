@@ -31,6 +31,11 @@ pub(super) struct Variant {
 }
 
 impl Variant {
+    /// Returns what a connection gets from a room that compresses its events, or does not.
+    pub(super) fn in_room(self, compresses: bool) -> Self {
+        Self { deflate: self.deflate.filter(|_| compresses), ..self }
+    }
+
     /// Whether a message is worth compressing and the client can take it compressed.
     pub(super) fn compresses(self, message_bytes: usize, deflater: &Deflater) -> bool {
         let can_receive = |params: DeflateParams| params.can_receive(deflater.window_bits(), message_bytes);
@@ -238,15 +243,17 @@ impl Fanout {
     }
 }
 
-/// Encodes an event once per dialect, whatever the number of groups.
+/// Encodes and compresses an event once per dialect, whatever the number of groups.
 #[derive(Debug, Default)]
 struct Encoder {
     payloads: [Vec<u8>; DialectId::ALL.len()],
+    /// Whole frames: without context takeover one serves everybody who can take it.
+    compressed: [Vec<u8>; DialectId::ALL.len()],
 }
 
 impl Encoder {
     fn forget(&mut self) {
-        self.payloads.iter_mut().for_each(Vec::clear);
+        self.payloads.iter_mut().chain(&mut self.compressed).for_each(Vec::clear);
     }
 
     fn append(&mut self, event: &Event, variant: Variant, deflater: &mut Deflater, out: &mut Vec<u8>) {
@@ -255,9 +262,17 @@ impl Encoder {
         if payload.is_empty() {
             dialect.encode(event, None, payload);
         }
-        if !payload.is_empty() {
-            append_message(out, variant, payload, deflater);
+        if payload.is_empty() {
+            return;
         }
+        if dialect.separator().is_some() || !variant.compresses(payload.len(), deflater) {
+            return append_message(out, variant, payload, deflater);
+        }
+        let frame = &mut self.compressed[variant.dialect as usize];
+        if frame.is_empty() {
+            append_message(frame, variant, payload, deflater);
+        }
+        out.extend_from_slice(frame);
     }
 }
 

@@ -145,7 +145,6 @@ impl Shard {
                 Written::Everything => {
                     self.metrics.bytes_out.add(frames.len() as u64);
                     connection.own = Vec::new();
-                    return;
                 }
                 Written::UpTo(written) => {
                     let buffer = Rc::new(std::mem::take(&mut connection.own));
@@ -236,7 +235,8 @@ mod tests {
     /// R18: one thread carries out the answers of rooms, so a panic there would end the process.
     #[tokio::test]
     async fn an_answer_to_a_connection_whose_socket_has_just_failed_is_harmless() {
-        let FanOut { mut shard, room, event, _peers: mut peers } = FanOut::new(1, 10).expect("sockets");
+        let FanOut { mut shard, room, event, _peers: mut peers } =
+            FanOut::new(1, "text", None).expect("sockets");
         let peer = peers.pop().expect("one member");
         socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).expect("an option of TCP");
         drop(peer);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parlour_protocol::dialect::DialectId;
 use parlour_protocol::event::{Event, Message};
 use parlour_protocol::{RoomName, Seq, UserId};
+use parlour_websocket::handshake::deflate::DeflateParams;
 
 use super::Shard;
 use super::connection::Membership;
@@ -26,14 +27,15 @@ pub struct FanOut {
 }
 
 impl FanOut {
-    /// Fills a room with `members` connections. Needs a tokio runtime.
+    /// Fills a room with `members` connections, which take their messages compressed or as they are.
+    /// Needs a tokio runtime.
     ///
     /// # Errors
     /// The operating system's, where it gives no sockets.
     ///
     /// # Panics
     /// If the limits of a development server refuse the connections.
-    pub fn new(members: usize, text_bytes: usize) -> Result<Self, StartError> {
+    pub fn new(members: usize, text: &str, deflate: Option<DeflateParams>) -> Result<Self, StartError> {
         let config = Config { data_dir: None, shards: 1, ..Config::dev() };
         let address = config.listen;
         let (node, _drafts) = Node::new(Purpose::Rooms, config, address)?;
@@ -49,15 +51,10 @@ impl FanOut {
             let permit = admission.admit(IpAddr::V4(Ipv4Addr::LOCALHOST)).expect("within the limits");
             let slot = shard.insert(Upgraded {
                 stream,
+                channel: None,
                 early: Vec::new(),
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                greeting: Greeting {
-                    dialect: DialectId::Json,
-                    deflate: None,
-                    user: None,
-                    room: None,
-                    history: 0,
-                },
+                greeting: Greeting { dialect: DialectId::Json, deflate, user: None, room: None, history: 0 },
                 permit,
             });
             let variant = shard.connections[slot as usize].variant;
@@ -67,7 +64,7 @@ impl FanOut {
             peers.push(peer);
         }
         shard.writer = Writer::Nowhere;
-        let event = message(&room, text_bytes);
+        let event = message(&room, text);
         Ok(Self { shard, room, event, _peers: peers })
     }
 
@@ -91,12 +88,12 @@ fn pair(listener: &TcpListener) -> io::Result<(TcpStream, TcpStream)> {
     Ok((stream, peer))
 }
 
-fn message(room: &RoomName, text_bytes: usize) -> Event {
+fn message(room: &RoomName, text: &str) -> Event {
     Event::Message(Message {
         room: room.clone(),
         seq: Seq(1),
         sender: UserId::parse("bench").expect("a valid id"),
-        text: "x".repeat(text_bytes).into(),
+        text: text.into(),
         ts: 0,
         cid: None,
         details: None,

@@ -8,6 +8,7 @@ mod bad_frames;
 mod bad_handshake;
 mod chat;
 mod commands;
+mod compression;
 mod conversation;
 mod drain;
 mod durability;
