@@ -16,7 +16,11 @@ use super::process::{Measured, Usage, pin_generator};
 use crate::admin;
 
 /// Connections that come from one address: fewer than it has ports.
-const PER_SOURCE: usize = 5_000;
+const PER_SOURCE: usize = 10_000;
+/// Addresses that they come from before the first one has its turn again.
+const SOURCES: usize = 250;
+/// The first port of addresses after the first, below those that the kernel gives out.
+const FIRST_PORT: usize = 20_000;
 
 /// What to measure.
 #[derive(Debug, Clone, Args)]
@@ -199,12 +203,17 @@ impl Target {
     }
 
     /// Spreads many connections over addresses of this machine, which all reach a local server.
-    fn source(&self, user: usize) -> Option<IpAddr> {
-        if self.address.ip() != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+    ///
+    /// For the first address the kernel chooses ports best. For the others it would choose them
+    /// before it knows where the connection goes, and soon find none that is free.
+    fn source(&self, user: usize) -> Option<SocketAddr> {
+        let number = u32::try_from(user / PER_SOURCE % SOURCES).unwrap_or_default();
+        if number == 0 || self.address.ip() != IpAddr::V4(Ipv4Addr::LOCALHOST) {
             return None;
         }
-        let number = u32::try_from(user / PER_SOURCE % 250).unwrap_or_default();
-        Some(Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + number).into())
+        let address = Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + number);
+        let port = u16::try_from(FIRST_PORT + user % PER_SOURCE).unwrap_or_default();
+        Some(SocketAddr::new(address.into(), port))
     }
 
     /// Reads the metrics, where they can be asked for.

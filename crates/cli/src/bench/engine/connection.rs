@@ -1,7 +1,7 @@
 //! One socket of the load generator, from connecting to the end.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -12,8 +12,8 @@ use super::track::Track;
 #[derive(Debug)]
 pub(crate) struct Dial {
     pub(crate) address: SocketAddr,
-    /// The address that it comes from, where one has more than 28,000 connections to make.
-    pub(crate) source: Option<IpAddr>,
+    /// Where it comes from, where one address does not have enough ports.
+    pub(crate) source: Option<SocketAddr>,
     /// The index of its room.
     pub(crate) room: usize,
     pub(crate) greeting: Greeting,
@@ -83,7 +83,9 @@ impl Connection {
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if let Some(source) = dial.source {
-            socket.bind(&SocketAddr::new(source, 0).into())?;
+            // A port that a connection of an earlier measurement has just left is as good as any.
+            socket.set_reuse_address(true)?;
+            socket.bind(&source.into())?;
         }
         match socket.connect(&dial.address.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
