@@ -17,6 +17,7 @@ mod machine;
 mod network;
 mod settings;
 mod sources;
+mod tls;
 mod value;
 
 pub use database::DatabaseUrl;
@@ -25,6 +26,7 @@ pub use example::example;
 pub use machine::raise_open_files;
 pub use network::Network;
 pub use sources::{Flags, Mode};
+pub use tls::{PemFile, Tls};
 
 /// Everything that an operator can decide, checked.
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub struct Config {
     pub pin_shards: bool,
     /// Whether shards write by io_uring where they can.
     pub io_uring: bool,
+    /// The certificate of the address of clients.
+    pub tls: Tls,
     /// Who may connect.
     pub access: Access,
     /// Sizes and counts.

@@ -17,14 +17,15 @@ use axum::http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use parlour_protocol::{ErrorCode, Refusal};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service as _;
 
 use crate::admission::Permit;
 use crate::logging::Truncated;
 pub use crate::shell::Shell;
+use crate::tls::stream::Stream;
 use crate::upgrade::{Greeting, Upgraded};
 
 pub mod admin;
@@ -44,14 +45,16 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Bytes of a refused request that are read and thrown away, so that its answer arrives.
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// Answers the one request of a connection. Returns the connection if it became a WebSocket.
+/// Answers the one request of a connection, whose head must come by the deadline. Returns the
+/// connection if it became a WebSocket.
 pub(crate) async fn converse(
-    mut stream: TcpStream,
+    mut stream: Stream,
     peer: IpAddr,
     permit: Permit,
+    deadline: Instant,
     shell: &Arc<Shell>,
 ) -> Option<Upgraded> {
-    let head = match read_head(&mut stream, shell.config.timeouts.handshake).await {
+    let head = match read_head(&mut stream, deadline).await {
         Ok(head) => head?,
         Err(refusal) => {
             note_refusal(shell, peer, refusal.code);
@@ -61,13 +64,14 @@ pub(crate) async fn converse(
     };
     let visit = Mutex::new(Visit { permit, address: peer, greeting: None });
     let service = hyper::service::service_fn(|request| Box::pin(answer(request, shell, peer, &visit)));
-    let (stream, early) = serve(Prefixed::new(head, stream), service).await?;
+    let (stream, mut early) = serve(Prefixed::new(head, stream), service).await?;
 
     let Visit { permit, address, greeting } = visit.into_inner().unwrap_or_else(PoisonError::into_inner);
     match greeting {
         Some(greeting) => {
-            let stream = stream.into_std().ok()?;
-            Some(Upgraded { stream, early, address, greeting: *greeting, permit })
+            let (stream, channel, more) = stream.into_parts().ok()?;
+            early.extend(more);
+            Some(Upgraded { stream, channel, early, address, greeting: *greeting, permit })
         }
         None => {
             close(stream).await;
@@ -77,8 +81,9 @@ pub(crate) async fn converse(
 }
 
 /// Answers the one request of a connection from `routes` alone.
-pub(crate) async fn serve_routes(mut stream: TcpStream, routes: Router, deadline: Duration) {
-    match read_head(&mut stream, deadline).await {
+pub(crate) async fn serve_routes(stream: TcpStream, routes: Router, limit: Duration) {
+    let mut stream = Stream::Plain(stream);
+    match read_head(&mut stream, Instant::now() + limit).await {
         Ok(Some(head)) => {
             let service = hyper::service::service_fn(|request| {
                 let answer = routes.clone().call(request);
@@ -102,7 +107,7 @@ struct Visit {
 }
 
 /// Reads a whole request head, and whatever came with it. `None`: the client left without a word.
-async fn read_head(stream: &mut TcpStream, deadline: Duration) -> Result<Option<Vec<u8>>, Refusal> {
+async fn read_head(stream: &mut Stream, deadline: Instant) -> Result<Option<Vec<u8>>, Refusal> {
     let mut bytes = Vec::new();
     let mut scanner = head::Scanner::default();
     let reading = async {
@@ -116,7 +121,7 @@ async fn read_head(stream: &mut TcpStream, deadline: Duration) -> Result<Option<
             }
         }
     };
-    match timeout(deadline, reading).await {
+    match timeout_at(deadline, reading).await {
         Ok(complete) => complete.map(|complete| complete.then_some(bytes)),
         Err(_) if bytes.is_empty() => Ok(None),
         Err(_) => Err(ErrorCode::RequestTimeout.into()),
@@ -124,7 +129,7 @@ async fn read_head(stream: &mut TcpStream, deadline: Duration) -> Result<Option<
 }
 
 /// Lets hyper carry out one request. Returns the socket, and bytes that came behind the request.
-async fn serve<S>(io: Prefixed, service: S) -> Option<(TcpStream, Vec<u8>)>
+async fn serve<S>(io: Prefixed, service: S) -> Option<(Stream, Vec<u8>)>
 where
     S: hyper::service::HttpService<Incoming, ResBody = Body> + Unpin,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -202,7 +207,7 @@ fn note_refusal(shell: &Shell, peer: IpAddr, code: ErrorCode) {
 }
 
 /// Writes an answer and ends the connection so that the client can read it.
-pub(crate) async fn say_and_close(mut stream: TcpStream, answer: &[u8]) {
+pub(crate) async fn say_and_close(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8]) {
     let written = timeout(LINGER, stream.write_all(answer)).await;
     if let Ok(Ok(())) = written {
         close(stream).await;
@@ -210,7 +215,7 @@ pub(crate) async fn say_and_close(mut stream: TcpStream, answer: &[u8]) {
 }
 
 /// Ends a connection. Closing with unread bytes would reset it and take the answer along.
-async fn close(mut stream: TcpStream) {
+async fn close(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let lingering = async {
         stream.shutdown().await?;
         let mut rest = LINGER_BYTES;

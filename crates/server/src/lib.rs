@@ -22,6 +22,7 @@ pub mod server;
 pub mod shard;
 pub mod shell;
 pub mod store;
+pub mod tls;
 pub mod upgrade;
 pub mod upkeep;
 pub mod verifier;

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlour_protocol::{ErrorCode, Refusal};
+use rustls::server::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Permit;
 use crate::http::{self, problem};
 use crate::logging::Truncated;
 use crate::node::Node;
 use crate::shell::Shell;
+use crate::tls::stream::{HandshakeError, Stream};
 
 /// Refused clients that are told why at the same time; more are cut off without a word.
 const FAREWELLS: usize = 256;
@@ -21,11 +24,12 @@ const OUT_OF_FILES: Duration = Duration::from_millis(100);
 /// What a client is told to wait while the node shuts down, in milliseconds.
 const DRAINING_MS: u32 = 5_000;
 
-/// Accepts connections for ever and greets those that get a place.
+/// Accepts connections for ever and greets those that get a place; with `tls` they are encrypted.
 ///
-/// The others are told why, before anything is read from them. Cancellation safe: a connection
+/// The others are told why, before anything is read from them; with `tls` they are cut off, because
+/// that would cost a handshake. Cancellation safe: a connection
 /// that was accepted is being greeted or was refused.
-pub async fn accept(listener: std::net::TcpListener, node: Arc<Node>) {
+pub async fn accept(listener: std::net::TcpListener, node: Arc<Node>, tls: Option<Arc<ServerConfig>>) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(kind = %error.kind(), "the listener does not work"),
@@ -45,9 +49,14 @@ pub async fn accept(listener: std::net::TcpListener, node: Arc<Node>) {
             Ok(permit) => {
                 // Frames are written whole, so waiting for more only delays them.
                 let _ = stream.set_nodelay(true);
-                node.errands.run(greet(stream, peer, permit, Arc::clone(&node)));
+                node.errands.run(greet(stream, peer, permit, Arc::clone(&node), tls.clone()));
             }
-            Err(refusal) => turn_away(stream, peer, &refusal, &node.shell, &farewells),
+            Err(refusal) => {
+                note_turned_away(peer, &refusal, &node.shell);
+                if tls.is_none() {
+                    say_farewell(stream, &refusal, &farewells);
+                }
+            }
         }
     }
 }
@@ -59,16 +68,13 @@ fn admit(shell: &Shell, peer: SocketAddr) -> Result<Permit, Refusal> {
     shell.admission.admit(peer.ip())
 }
 
-fn turn_away(
-    stream: TcpStream,
-    peer: SocketAddr,
-    refusal: &Refusal,
-    shell: &Shell,
-    farewells: &Arc<Semaphore>,
-) {
+fn note_turned_away(peer: SocketAddr, refusal: &Refusal, shell: &Shell) {
     let code = refusal.code.word();
     shell.metrics.node().turned_away.inc(code);
     tracing::info!(code, address = %Truncated(peer.ip()), "connection turned away");
+}
+
+fn say_farewell(stream: TcpStream, refusal: &Refusal, farewells: &Arc<Semaphore>) {
     if let Ok(farewell) = Arc::clone(farewells).try_acquire_owned() {
         let answer = problem::bytes(refusal);
         tokio::spawn(async move {
@@ -81,9 +87,53 @@ fn turn_away(
 /// Answers the HTTP request of a new connection; gives it to a shard if it became a WebSocket.
 ///
 /// Everything of HTTP is gone by then. The future is small: the state of the handshake is boxed.
-async fn greet(stream: TcpStream, peer: SocketAddr, permit: Permit, node: Arc<Node>) {
-    let conversation = Box::pin(http::converse(stream, peer.ip(), permit, &node.shell));
+async fn greet(
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: Permit,
+    node: Arc<Node>,
+    tls: Option<Arc<ServerConfig>>,
+) {
+    let shell = &node.shell;
+    let conversation = Box::pin(async {
+        let deadline = Instant::now() + shell.config.timeouts.handshake;
+        let stream = match tls {
+            Some(tls) => encrypt(stream, peer, tls, deadline, shell).await?,
+            None => Stream::Plain(stream),
+        };
+        http::converse(stream, peer.ip(), permit, deadline, shell).await
+    });
     if let Some(upgraded) = conversation.await {
         node.place(upgraded);
+    }
+}
+
+/// Performs the TLS handshake. `None` if it failed, which has been noted then.
+async fn encrypt(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Arc<ServerConfig>,
+    deadline: Instant,
+    shell: &Shell,
+) -> Option<Stream> {
+    let outcome = timeout_at(deadline, Stream::accept(stream, tls)).await;
+    let reason = match &outcome {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(error.word()),
+        Err(_) => Some("timeout"),
+    };
+    if let Some(reason) = reason {
+        shell.metrics.node().tls_failures.inc(reason);
+        tracing::debug!(reason, address = %Truncated(peer.ip()), "TLS handshake failed");
+    }
+    match outcome.ok()? {
+        Ok(stream) => Some(stream),
+        Err(HandshakeError::PlainHttp(stream)) => {
+            let rule = "this address speaks TLS: begin with https:// or wss://";
+            let refusal = Refusal::because(ErrorCode::BadHandshake, rule);
+            http::say_and_close(stream, &problem::bytes(&refusal)).await;
+            None
+        }
+        Err(HandshakeError::Failed(_)) => None,
     }
 }

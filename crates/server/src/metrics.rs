@@ -118,6 +118,8 @@ instruments! {
         refused: ByWord = "refused" ["code"];
         /// Connections refused before their first byte, by code word.
         turned_away: ByWord = "turned_away" ["code"];
+        /// TLS handshakes that failed, by the reason's word.
+        tls_failures: ByWord = "tls_failures" ["reason"];
         /// HTTP requests answered without an error.
         http_requests: SharedCounter = "http_requests";
         /// Transactions made durable.

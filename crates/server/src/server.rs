@@ -19,6 +19,7 @@ use crate::listener;
 use crate::node::{Node, open_store};
 use crate::shard::{self, ShardThread};
 use crate::store::Store;
+use crate::tls;
 use crate::upkeep;
 
 /// Longest time from a drain to the end of the process, beyond the configured spread.
@@ -53,6 +54,9 @@ pub enum StartError {
     /// The operating system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
+    /// The certificate or its key cannot be used.
+    #[error("`tls`: {0}")]
+    Tls(#[from] tls::LoadError),
     /// The store cannot be opened.
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
@@ -105,6 +109,7 @@ impl Server {
     }
 
     async fn launch(store: Box<dyn Store>, purpose: Purpose, config: Config) -> Result<Self, StartError> {
+        let tls = config.tls.files().map(|(cert, key)| tls::load(cert, key)).transpose()?;
         let listener = bind(config.listen)?;
         let admin_listener = bind(config.admin_listen)?;
         let (listen, admin_address) = (local(&listener)?, local(&admin_listener)?);
@@ -115,7 +120,7 @@ impl Server {
         let server = Self {
             listen,
             admin: admin_address,
-            accepting: tokio::spawn(listener::accept(listener, Arc::clone(&node))),
+            accepting: tokio::spawn(listener::accept(listener, Arc::clone(&node), tls)),
             administration: tokio::spawn(admin::serve(admin_listener, Arc::clone(&node))),
             committing: tokio::spawn(commit::run(Arc::clone(&node), drafts)),
             documenting: tokio::spawn(documents::run(Arc::clone(&node))),

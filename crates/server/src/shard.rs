@@ -106,7 +106,7 @@ struct Scratch {
 
 /// Size of the buffer that all connections of a shard read into, in bytes; no connection gets more
 /// read in a turn.
-const READ_BUFFER: usize = 16 * 1024;
+const READ_BUFFER: usize = socket::SPACE;
 /// Compression of outgoing messages: fast, and a window that small memory pays for.
 const DEFLATE: (u32, u8) = (1, 12);
 

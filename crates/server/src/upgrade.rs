@@ -16,6 +16,7 @@ use parlour_websocket::handshake::{accept_key, validate_key};
 
 use crate::admission::Permit;
 use crate::config::{Access, Config};
+use crate::tls::channel::Channel;
 use crate::verifier::{Credentials, Verifier};
 
 mod origin;
@@ -31,6 +32,8 @@ const BEARER_SUBPROTOCOL: &str = "parlour.bearer.";
 pub struct Upgraded {
     /// The socket, which does not block.
     pub stream: TcpStream,
+    /// Its encryption, where there is one.
+    pub(crate) channel: Option<Box<Channel>>,
     /// Bytes that came together with the request.
     pub early: Vec<u8>,
     /// The other end, as far as it is known.
@@ -77,7 +80,7 @@ pub fn negotiate(head: &Parts, config: &Config, verifier: &dyn Verifier) -> Resu
     let key = handshake_key(head)?;
     let offered = Offered::read(&head.headers)?;
     let bearer = bearer(&head.headers).or(offered.token);
-    origin::check(head, &config.access, bearer.is_some())?;
+    origin::check(head, config, bearer.is_some())?;
     let query = Query::read(&head.uri)?;
     let dialect = query.dialect(offered.dialect)?;
     let token = bearer.or(query_token(&query, &config.access)?);

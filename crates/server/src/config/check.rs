@@ -1,6 +1,7 @@
 //! The rules between options, and what is refused outside development mode.
 
 use super::{Config, ConfigError};
+use crate::tls;
 
 /// A frame header beside the payload, in bytes.
 const FRAME_BYTES: usize = 16;
@@ -14,11 +15,18 @@ impl Config {
         let nobody = "nobody can enter: this version knows no tokens yet, and `access.anonymous` is false";
         if self.access.anonymous { Vec::new() } else { vec![nobody] }
     }
+
+    /// Whether clients reach this server by `https` and `wss`.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.access.behind_tls_proxy || self.tls.files().is_some()
+    }
 }
 
 /// Appends everything that is wrong.
 pub(super) fn check(config: &Config, errors: &mut Vec<ConfigError>) {
     conflicts(config, errors);
+    check_certificate(config, errors);
     config.access.origins.iter().for_each(|origin| check_origin(origin, errors));
     if config.dev {
         refuse_remote_dev(config, errors);
@@ -75,6 +83,19 @@ fn conflicts(config: &Config, errors: &mut Vec<ConfigError>) {
     }
 }
 
+fn check_certificate(config: &Config, errors: &mut Vec<ConfigError>) {
+    let (key, value) = match (&config.tls.cert, &config.tls.key) {
+        (None, None) => return,
+        (Some(cert), None) => ("tls.cert", cert),
+        (None, Some(key)) => ("tls.key", key),
+        (Some(cert), Some(key)) => {
+            return errors.extend(tls::load(cert.path(), key.path()).err().map(ConfigError::Tls));
+        }
+    };
+    let rule = "`tls.cert` and `tls.key` are given together, or neither is";
+    errors.push(ConfigError::Conflict { key, value: value.path().display().to_string(), rule });
+}
+
 /// An origin is compared as text, so it must be spelled the way browsers do (RFC 6454, section 6.2).
 fn check_origin(origin: &str, errors: &mut Vec<ConfigError>) {
     let value = || format!("{origin:?}");
@@ -121,11 +142,11 @@ fn refuse_insecure(config: &Config, errors: &mut Vec<ConfigError>) {
          if that is what you want",
     );
     rule(
-        config.listen.ip().is_loopback() || access.behind_tls_proxy,
+        config.listen.ip().is_loopback() || config.is_encrypted(),
         "listen",
         &config.listen,
-        "other machines would talk to it without encryption; put a TLS proxy in front \
-         and set `access.behind_tls_proxy = true`",
+        "other machines would talk to it without encryption; give `tls.cert` and `tls.key`, \
+         or put a TLS proxy in front and set `access.behind_tls_proxy = true`",
     );
     rule(
         config.admin_listen.ip().is_loopback() || access.allow_remote_admin,

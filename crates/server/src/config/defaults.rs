@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Access, Config, Limits, Log, LogFormat, RoomRule, Timeouts, machine};
+use super::{Access, Config, Limits, Log, LogFormat, RoomRule, Timeouts, Tls, machine};
 
 impl Default for Config {
     /// Returns the defaults of production: closed, and on loopback until configured.
@@ -16,6 +16,7 @@ impl Default for Config {
             shards: 0,
             pin_shards: false,
             io_uring: true,
+            tls: Tls::default(),
             access: Access::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),

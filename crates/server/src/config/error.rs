@@ -21,6 +21,9 @@ pub enum ConfigError {
     /// The combination is not safe outside development mode.
     #[error("not safe: `{key}` is {value}: {rule}")]
     Insecure { key: &'static str, value: String, rule: &'static str },
+    /// The certificate or its key cannot be used.
+    #[error("`tls`: {0}")]
+    Tls(crate::tls::LoadError),
     /// A variable that other servers know, for something that this version does not have.
     #[error("{variable} is set, but {what} is not supported yet; unset it to run one node")]
     Unsupported { variable: &'static str, what: &'static str },

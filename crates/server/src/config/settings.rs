@@ -54,6 +54,11 @@ settings! {
     "compression", compression, NOT_A_NUMBER,
         "Whether permessage-deflate is agreed to.";
 
+    "tls.cert", tls.cert, NOT_A_NUMBER,
+        "Certificate of the address of clients with the chain to its authority, a file in PEM; empty means no TLS.";
+    "tls.key", tls.key, NOT_A_NUMBER,
+        "Its private key, a file in PEM that not everybody may read.";
+
     "access.anonymous", access.anonymous, NOT_A_NUMBER,
         "Whether the name in `user=` or `hello` is believed.";
     "access.allow_anonymous_in_production", access.allow_anonymous_in_production, NOT_A_NUMBER,

@@ -50,7 +50,7 @@ impl Flags {
 impl Config {
     /// Reads a configuration: defaults, then `toml`, then `env`, then `flags`.
     ///
-    /// Reads no environment and no file but those that `*_FILE` variables name; the limits of the
+    /// Reads no environment and no file but those that `*_FILE` variables and `tls` name; the limits of the
     /// machine fill in `shards` and `limits.connections` where they are 0.
     ///
     /// # Errors

@@ -5,23 +5,24 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use crate::tls::stream::Stream;
 
 /// Reads `prefix` first, then the socket.
 #[derive(Debug)]
 pub(super) struct Prefixed {
     prefix: Vec<u8>,
     at: usize,
-    stream: TcpStream,
+    stream: Stream,
 }
 
 impl Prefixed {
-    pub(super) fn new(prefix: Vec<u8>, stream: TcpStream) -> Self {
+    pub(super) fn new(prefix: Vec<u8>, stream: Stream) -> Self {
         Self { prefix, at: 0, stream }
     }
 
     /// Returns the socket and what nobody has read of the prefix.
-    pub(super) fn into_parts(mut self) -> (TcpStream, Vec<u8>) {
+    pub(super) fn into_parts(mut self) -> (Stream, Vec<u8>) {
         (self.stream, self.prefix.split_off(self.at))
     }
 }

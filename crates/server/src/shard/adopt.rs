@@ -27,20 +27,23 @@ impl Shard {
             tracing::warn!(kind = %error.kind(), "a connection cannot be watched");
             return self.end(slot, Reason::Lost);
         }
+        if socket.waiting() > 0 {
+            self.mark_dirty(slot);
+        }
         if !early.is_empty() {
             self.contain(slot, |shard| shard.on_bytes(slot, &mut early));
         }
     }
 
     pub(super) fn insert(&mut self, upgraded: Upgraded) -> u32 {
-        let Upgraded { stream, early: _, address, greeting, permit } = upgraded;
+        let Upgraded { stream, channel, early: _, address, greeting, permit } = upgraded;
         self.next_generation = self.next_generation.wrapping_add(1);
         let variant = Variant { dialect: greeting.dialect, deflate: greeting.deflate };
         let now_ms = self.now.mono_ms;
         let hello_ms = self.node.timeout_ms(|timeouts| timeouts.hello);
         let connection = Connection {
             generation: self.next_generation,
-            socket: Socket::new(stream),
+            socket: Socket::new(stream, channel),
             input: read::Input::Drained,
             is_over: false,
             permit,

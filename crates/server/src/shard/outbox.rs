@@ -55,11 +55,13 @@ impl Outbox {
 
     /// Adds a slice behind all others.
     pub(super) fn push(&mut self, slice: Slice, now_ms: u64) {
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::new(Waiting { progress_ms: now_ms, ..Waiting::default() }));
+        let waiting = self.waiting(now_ms);
         waiting.bytes += slice.bytes().len();
         waiting.slices.push_back(slice);
+    }
+
+    fn waiting(&mut self, now_ms: u64) -> &mut Waiting {
+        self.waiting.get_or_insert_with(|| Box::new(Waiting { progress_ms: now_ms, ..Waiting::default() }))
     }
 
     /// Forgets everything that the kernel has not begun to take.
@@ -82,8 +84,15 @@ impl Outbox {
     /// # Errors
     /// The socket's error; the connection is lost then.
     pub(super) fn write_to(&mut self, socket: &mut Socket, now_ms: u64) -> io::Result<usize> {
+        self.send_encrypted(socket, now_ms)?;
         let mut total = 0;
         while let Some(waiting) = &mut self.waiting {
+            if waiting.slices.is_empty() {
+                if socket.waiting() == 0 {
+                    self.waiting = None;
+                }
+                break;
+            }
             let written = match waiting.write_once(socket) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written,
@@ -92,11 +101,25 @@ impl Outbox {
             };
             total += written;
             waiting.advance(written, now_ms);
-            if waiting.slices.is_empty() {
-                self.waiting = None;
-            }
         }
         Ok(total)
+    }
+
+    /// Lets go out what has been encrypted already. It blocks the connection like everything here.
+    fn send_encrypted(&mut self, socket: &mut Socket, now_ms: u64) -> io::Result<()> {
+        let before = socket.waiting();
+        if before == 0 {
+            return Ok(());
+        }
+        let waiting = self.waiting(now_ms);
+        match socket.send() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+        if socket.waiting() < before {
+            waiting.progress_ms = now_ms;
+        }
+        Ok(())
     }
 }
 

@@ -9,9 +9,10 @@ use parlour_protocol::ErrorCode;
 use parlour_protocol::dialect::{self, DialectId, Payload};
 use parlour_websocket::{Decoder, Frame, Opcode, Role, encode};
 
+use super::Shard;
 use super::connection::{Moment, Phase};
 use super::ending::Reason;
-use super::{READ_BUFFER, Shard};
+use super::socket::Received;
 
 /// Unanswered requests after which a connection is not read any more.
 const MOST_IN_FLIGHT: u16 = 1_024;
@@ -99,19 +100,22 @@ impl Shard {
         let (generation, is_over) = (connection.generation, connection.is_over);
         let mut buffer = std::mem::take(&mut self.codec.read_buffer);
         let read = connection.socket.read(&mut buffer);
-        if let Ok(length @ 1..) = read {
+        if let Ok(Received::Bytes { length: length @ 1.., .. }) = read {
             self.on_bytes(slot, &mut buffer[..length]);
         }
         self.codec.read_buffer = buffer;
         if !self.is_current(slot, generation) {
             return;
         }
+        if self.connections[slot as usize].socket.waiting() > 0 {
+            // Encryption has something to say by itself, such as new keys.
+            self.mark_dirty(slot);
+        }
         match read {
-            // A buffer that is not filled has emptied the socket: what comes later is news. Only an end
-            // that has been told of already is still to be found.
-            Ok(length @ 1..) if length < READ_BUFFER && !is_over => {}
-            Ok(1..) => self.read_soon(slot),
-            Ok(0) => self.end(slot, Reason::Lost),
+            // What comes later is news. Only an end that has been told of already is still to be found.
+            Ok(Received::Bytes { is_all: true, .. }) if !is_over => {}
+            Ok(Received::Bytes { .. }) => self.read_soon(slot),
+            Ok(Received::End) => self.end(slot, Reason::Lost),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.read_soon(slot),
             Err(_) => self.end(slot, Reason::Lost),

@@ -7,13 +7,13 @@ use axum::http::header::{COOKIE, ORIGIN};
 use axum::http::request::Parts;
 use parlour_protocol::{ErrorCode, Refusal};
 
-use crate::config::Access;
+use crate::config::Config;
 use crate::http::host;
 
 /// Checks the page that asks.
 ///
 /// Without `Origin` it is no browser; that is fine unless it relies on cookies alone.
-pub(super) fn check(head: &Parts, access: &Access, has_bearer: bool) -> Result<(), Refusal> {
+pub(super) fn check(head: &Parts, config: &Config, has_bearer: bool) -> Result<(), Refusal> {
     let mut origins = head.headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (Some(_), Some(_)) => {
@@ -21,7 +21,7 @@ pub(super) fn check(head: &Parts, access: &Access, has_bearer: bool) -> Result<(
         }
         (Some(origin), None) => {
             let origin = origin.to_str().unwrap_or_default();
-            match is_allowed(origin, host::of(head)?, access) {
+            match is_allowed(origin, host::of(head)?, config) {
                 true => Ok(()),
                 false => Err(ErrorCode::OriginForbidden.into()),
             }
@@ -34,10 +34,11 @@ pub(super) fn check(head: &Parts, access: &Access, has_bearer: bool) -> Result<(
     }
 }
 
-fn is_allowed(origin: &str, host: &str, access: &Access) -> bool {
+fn is_allowed(origin: &str, host: &str, config: &Config) -> bool {
+    let access = &config.access;
     access.origins.iter().any(|allowed| allowed == origin)
         || (access.loopback_origins && is_loopback(origin))
-        || is_own(origin, host, access)
+        || is_own(origin, host, config)
 }
 
 fn is_loopback(origin: &str) -> bool {
@@ -50,8 +51,8 @@ fn is_loopback(origin: &str) -> bool {
 
 /// Whether this very server served the page. Only believed where the names of the server are
 /// configured, because otherwise any name that leads here would do.
-fn is_own(origin: &str, host: &str, access: &Access) -> bool {
-    let scheme = if access.behind_tls_proxy { "https://" } else { "http://" };
-    !access.hosts.is_empty()
+fn is_own(origin: &str, host: &str, config: &Config) -> bool {
+    let scheme = if config.is_encrypted() { "https://" } else { "http://" };
+    !config.access.hosts.is_empty()
         && origin.strip_prefix(scheme).is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
