@@ -80,7 +80,7 @@ pub(super) fn run(args: &BareArgs) -> anyhow::Result<()> {
     }
     let mut frame = Vec::new();
     let header = if args.frame_bytes - 2 < 126 { 2 } else { 4 };
-    let text = format!("{SENDER}{:x<1$}", "", args.frame_bytes - header - SENDER.len());
+    let text = [SENDER, &"x".repeat(args.frame_bytes - header - SENDER.len())].concat();
     encode::frame(&mut frame, Opcode::Text, text.as_bytes());
     let stamp_at = header + SENDER.len();
     let mut said = vec![0; args.rooms];

@@ -165,7 +165,7 @@ impl<'a> Flood<'a> {
     }
 
     fn dial(&self, number: usize) -> anyhow::Result<Dial> {
-        self.target.dial(self.args.dialect, self.args.members + number, 1, Some(&self.room))
+        self.target.dial(self.args.dialect, self.args.members + number, 1, &self.room)
     }
 
     /// Sends what is due. Whoever was cut off comes again.

@@ -71,8 +71,7 @@ fn measure(
     let rooms =
         names.iter().map(|name| Room::new(args.dialect, name, 0, 0)).collect::<anyhow::Result<_>>()?;
     let mut engine = Engine::new(args.dialect, rooms)?;
-    let dial =
-        |user: usize| target.dial(args.dialect, user, user % args.rooms, Some(&names[user % args.rooms]));
+    let dial = |user: usize| target.dial(args.dialect, user, user % args.rooms, &names[user % args.rooms]);
     let mut limit = open_all(&mut engine, (0..FIRST.min(args.connections)).map(dial), progress)?.limit;
     wait_for_quiet(&mut engine)?;
     let before = target.memory();

@@ -110,7 +110,7 @@ impl Scene {
         let names: Vec<_> = (0..layout.rooms).map(|number| target.room(number)).collect();
         let dials = (0..layout.rooms * layout.members).map(|user| {
             let room = user / layout.members;
-            target.dial(layout.dialect, user, room, Some(&names[room]))
+            target.dial(layout.dialect, user, room, &names[room])
         });
         let ids = open_everybody(&mut engine, dials, progress)?;
         for (room, id) in ids.iter().step_by(layout.members).enumerate() {

@@ -90,7 +90,7 @@ fn measure(args: &SlowArgs, stuck: usize, progress: &mut Progress) -> anyhow::Re
         Layout { rooms: 1, members: args.readers, text_bytes: args.text_bytes, dialect: Dialect::Json };
     let mut scene = Scene::open(&target, &layout, progress)?;
     let name = target.room(0);
-    let dials = (0..stuck).map(|number| target.dial(layout.dialect, args.readers + number, 0, Some(&name)));
+    let dials = (0..stuck).map(|number| target.dial(layout.dialect, args.readers + number, 0, &name));
     let deaf = open_everybody(&mut scene.engine, dials, progress)?;
     deaf.iter().try_for_each(|id| scene.engine.stop_reading(*id))?;
     let before = target.memory();

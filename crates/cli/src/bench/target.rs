@@ -175,7 +175,7 @@ impl Target {
         format!("{}bench-{}-{number}", self.prefix, std::process::id())
     }
 
-    /// Prepares the connection of a user to a room, or to none.
+    /// Prepares the connection of a user to a room.
     ///
     /// # Errors
     /// A token that is no header.
@@ -184,7 +184,7 @@ impl Target {
         dialect: Dialect,
         user: usize,
         room: usize,
-        name: Option<&str>,
+        name: &str,
     ) -> anyhow::Result<Dial> {
         let token = self.tokens.get(user % self.tokens.len().max(1));
         let user_name = format!("bench-{}-{user}", std::process::id());
@@ -197,7 +197,7 @@ impl Target {
             ..ClientRequest::default()
         };
         let request = request.encode(&handshake::key(*b"parlour-bench-01"))?;
-        let enter = name.and_then(|name| dialect.enter(name));
+        let enter = dialect.enter(name);
         let source = self.source(user);
         Ok(Dial { address: self.address, source, room, greeting: Greeting::Upgrade { request, enter } })
     }

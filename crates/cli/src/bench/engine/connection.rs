@@ -22,7 +22,7 @@ pub(crate) struct Dial {
 /// What a connection says first.
 #[derive(Debug, Clone)]
 pub(crate) enum Greeting {
-    /// Asks for a WebSocket; then, where the URL has not done that, to enter the room.
+    /// Asks for a WebSocket in a room; then, where nothing tells that it is there, for the room again.
     Upgrade { request: Vec<u8>, enter: Option<Vec<u8>> },
     /// Tells a bare program which room it is in.
     Room(Vec<u8>),

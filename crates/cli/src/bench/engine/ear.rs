@@ -124,6 +124,8 @@ fn closing(payload: &[u8]) -> String {
     let code = <[u8; 2]>::try_from(code).map_or(1005, u16::from_be_bytes);
     let reason = String::from_utf8_lossy(reason);
     format!("closed with {code} {}", reason.split([':', ' ']).next().unwrap_or_default())
+        .trim_end()
+        .to_owned()
 }
 
 fn pong(connection: &mut Connection, ping: &[u8]) {

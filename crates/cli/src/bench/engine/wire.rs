@@ -38,20 +38,18 @@ pub(crate) enum Heard {
 }
 
 impl Dialect {
-    /// Returns the path of a WebSocket that enters a room, as far as the dialect tells that it did.
-    pub(crate) fn query(self, user: Option<&str>, room: Option<&str>) -> String {
+    /// Returns the parameters of a URL that enters a room.
+    pub(crate) fn query(self, user: Option<&str>, room: &str) -> String {
         let format = match self {
             Self::Json => "json",
             Self::Binary => "binary",
             Self::Text => "text",
         };
         let user = user.map(|user| format!("&user={user}")).unwrap_or_default();
-        // In plain text, who enters by the URL is told nothing.
-        let room = room.filter(|_| self != Self::Text).map(|room| format!("&room={room}"));
-        format!("format={format}{user}{}", room.unwrap_or_default())
+        format!("format={format}{user}&room={room}")
     }
 
-    /// Returns the frame that enters a room, where the URL does not.
+    /// Returns the frame that enters a room once more, where who enters by the URL is told nothing.
     pub(crate) fn enter(self, room: &str) -> Option<Vec<u8>> {
         (self == Self::Text).then(|| masked(Opcode::Text, format!("/join {room}").as_bytes()))
     }
@@ -225,7 +223,7 @@ impl Template {
     /// # Errors
     /// None with the names of the load generator: the places must be found again in the frame.
     pub(crate) fn new(dialect: Dialect, room: &RoomName, text_bytes: usize) -> anyhow::Result<Self> {
-        let text = format!("{:0<STAMP_BYTES$}{:x<1$}", "", text_bytes.saturating_sub(STAMP_BYTES));
+        let text = ["0".repeat(STAMP_BYTES), "x".repeat(text_bytes.saturating_sub(STAMP_BYTES))].concat();
         let publish = Publish {
             room: room.clone(),
             text: text.as_str().into(),
