@@ -1,6 +1,7 @@
 //! How to connect.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use parlour_protocol::dialect::DialectId;
@@ -12,6 +13,7 @@ use crate::client::Client;
 use crate::driver::{Beginning, Driver};
 use crate::error::Error;
 use crate::link::{Dial, Identity, Link};
+use crate::transport::Trust;
 use crate::update::{Reached, Update, Updates};
 
 /// Requests that wait for the task of the client; more wait in their callers.
@@ -41,6 +43,7 @@ impl Encoding {
 #[must_use]
 pub struct Builder {
     url: String,
+    authorities: Option<PathBuf>,
     user: Option<String>,
     token: Option<String>,
     encoding: Encoding,
@@ -55,6 +58,7 @@ impl Builder {
     pub(crate) fn new(url: String) -> Self {
         Self {
             url,
+            authorities: None,
             user: None,
             token: None,
             encoding: Encoding::Json,
@@ -64,6 +68,13 @@ impl Builder {
             positions: HashMap::new(),
             reports_delivery: false,
         }
+    }
+
+    /// Believes the certificates of the authorities in a PEM file, instead of those that the system
+    /// trusts. Only for `wss://`.
+    pub fn authorities(mut self, file: impl Into<PathBuf>) -> Self {
+        self.authorities = Some(file.into());
+        self
     }
 
     /// Takes a name, where the server lets anybody take one (development mode).
@@ -121,8 +132,8 @@ impl Builder {
     /// are overcome.
     ///
     /// # Errors
-    /// [`Error::Url`], [`Error::Name`] and [`Error::NoIdentity`] before anything is sent, and
-    /// [`Error::Connect`].
+    /// [`Error::Url`], [`Error::Authorities`], [`Error::Name`] and [`Error::NoIdentity`] before anything
+    /// is sent, and [`Error::Connect`].
     pub async fn connect(self) -> Result<(Client, Updates), Error> {
         let dial = self.dial()?;
         let (link, welcome) = Link::connect(dial.clone()).await.map_err(Error::Connect)?;
@@ -142,9 +153,11 @@ impl Builder {
 
     fn dial(&self) -> Result<Dial, Error> {
         let url = Url::parse(&self.url).map_err(|_| Error::Url)?;
-        if url.scheme() != "ws" {
-            return Err(Error::Url);
-        }
+        let is_encrypted = match url.scheme() {
+            "ws" => false,
+            "wss" => true,
+            _ => return Err(Error::Url),
+        };
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(Error::Url);
         };
@@ -153,11 +166,16 @@ impl Builder {
             (None, Some(user)) => Identity::User(UserId::parse(user)?),
             (None, None) => return Err(Error::NoIdentity),
         };
+        let trust = || match &self.authorities {
+            Some(file) => Trust::file(file),
+            None => Trust::system(),
+        };
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
         Ok(Dial {
             // The resolver takes an IPv6 address without the brackets that a header needs.
             address: host.to_string().trim_matches(['[', ']']).to_owned(),
             port,
+            trust: is_encrypted.then(trust).transpose().map_err(Error::Authorities)?,
             host: url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}")),
             path_and_query: format!("{}{query}", url.path()),
             identity,
@@ -185,9 +203,11 @@ mod tests {
                 (address, port, host, path)
             );
         }
-        for url in ["http://a/ws", "wss://a/ws", "nonsense", "ws://"] {
+        for url in ["http://a/ws", "https://a/ws", "nonsense", "ws://"] {
             assert!(matches!(dial(url), Err(Error::Url)), "{url}");
         }
+        let secret = Builder::new("wss://a/ws".to_owned()).authorities("/nowhere").user("Alice");
+        assert!(matches!(secret.dial(), Err(Error::Authorities(_))));
         let nobody = Builder::new("ws://a/ws".to_owned()).dial();
         assert!(matches!(nobody, Err(Error::NoIdentity)));
     }

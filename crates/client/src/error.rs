@@ -31,8 +31,11 @@ pub enum Error {
     #[error("the server gave an answer of another kind: {0}")]
     Unexpected(&'static str),
     /// The URL is not one of a Parlour server.
-    #[error("the URL must look like ws://host:port/ws")]
+    #[error("the URL must look like ws://host:port/ws or wss://host/ws")]
     Url,
+    /// There is no authority whose certificates could be believed.
+    #[error("cannot read the certificates of authorities: {0}")]
+    Authorities(#[source] io::Error),
     /// Neither a user nor a token was given.
     #[error("give a user or a token")]
     NoIdentity,

@@ -45,6 +45,7 @@ mod error;
 mod link;
 mod pending;
 mod track;
+mod transport;
 mod update;
 
 pub use builder::{Builder, Encoding};

@@ -11,11 +11,12 @@ use parlour_protocol::{Command, Request, RequestId, UserId};
 use parlour_websocket::client::{self, ClientStream, CloseFrame, Message};
 use parlour_websocket::close;
 use parlour_websocket::handshake::client::ClientRequest;
-use tokio::net::TcpStream;
+use tokio::io::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, timeout};
 
 use crate::builder::Encoding;
 use crate::error::Lost;
+use crate::transport::{Transport, Trust};
 
 /// How long one request may take to leave, a pong to come, or a close to be answered.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,6 +32,8 @@ const HELLO: RequestId = RequestId::Number(u32::MAX as u64);
 pub(crate) struct Dial {
     pub(crate) address: String,
     pub(crate) port: u16,
+    /// Whose certificates are believed; without it there is no encryption.
+    pub(crate) trust: Option<Trust>,
     pub(crate) host: String,
     pub(crate) path_and_query: String,
     pub(crate) identity: Identity,
@@ -58,7 +61,7 @@ impl std::fmt::Debug for Identity {
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Link {
-    stream: ClientStream,
+    stream: ClientStream<ReadHalf<Transport>, WriteHalf<Transport>>,
     encoding: Encoding,
     received: VecDeque<Result<Reply, EventError>>,
     heartbeat: Duration,
@@ -75,7 +78,7 @@ impl Link {
     }
 
     async fn open(dial: Dial) -> Result<(Self, Box<Welcome>), Lost> {
-        let tcp = TcpStream::connect((dial.address.as_str(), dial.port)).await?;
+        let transport = Transport::connect(&dial.address, dial.port, dial.trust.as_ref()).await?;
         let headers = match &dial.identity {
             Identity::Token(token) => vec![("Authorization".to_owned(), format!("Bearer {token}"))],
             Identity::User(_) => Vec::new(),
@@ -87,7 +90,8 @@ impl Link {
             headers,
             deflate: false,
         };
-        let (stream, _) = client::connect(tcp, &request).await?;
+        let (input, output) = tokio::io::split(transport);
+        let (stream, _) = client::connect_over(input, output, &request).await?;
         let mut link = Self {
             stream,
             encoding: dial.encoding,

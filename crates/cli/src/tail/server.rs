@@ -1,5 +1,6 @@
 //! Which server, and as whom: the arguments that `chat` and `tail` share.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
@@ -15,6 +16,9 @@ pub(crate) struct ServerArgs {
     /// The server
     #[arg(long, default_value = "ws://127.0.0.1:8080/ws", value_name = "URL")]
     url: String,
+    /// The authorities to believe with wss://, in PEM; without it, those of the system
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// A name, where the server lets anybody take one (`parlour dev` does)
     #[arg(long, short, value_name = "NAME")]
     user: Option<String>,
@@ -27,6 +31,9 @@ impl ServerArgs {
     /// Connects; `otherwise` is the name of somebody who gave neither a name nor a token.
     pub(crate) async fn connect(&self, otherwise: Option<&str>) -> anyhow::Result<(Client, Updates)> {
         let mut builder = Client::builder(&self.url);
+        if let Some(file) = &self.ca {
+            builder = builder.authorities(file);
+        }
         match (self.user.as_deref(), self.token()?) {
             (Some(user), _) => builder = builder.user(user),
             (None, Some(token)) => builder = builder.token(token),
@@ -49,6 +56,9 @@ impl ServerArgs {
 
     fn explain(&self, error: &Error) -> anyhow::Error {
         let hint = match error {
+            Error::Connect(Lost::Transport(error)) if error.kind() == ErrorKind::InvalidData => {
+                "\nAn authority of your own is named with --ca."
+            }
             Error::Connect(Lost::Transport(_)) => "\nIs the server running? `parlour dev` starts one here.",
             Error::Connect(Lost::Refused { status: 401, .. }) => "\nThis server wants a valid token.",
             _ => "",
