@@ -151,7 +151,7 @@ fn number(value: f64) -> String {
             }
             if value < 0.0 { format!("-{grouped}") } else { grouped }
         }
-        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 100.0 || size.fract() == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
     }
@@ -204,6 +204,6 @@ pub(super) mod tests {
     #[test]
     fn numbers_are_readable() {
         let shown = [0.0, 1.239, 45.67, 678.9, 1_234.5, -1_234_567.0].map(number);
-        assert_eq!(shown, ["0.00", "1.24", "45.7", "679", "1,234", "-1,234,567"]);
+        assert_eq!(shown, ["0", "1.24", "45.7", "679", "1,234", "-1,234,567"]);
     }
 }

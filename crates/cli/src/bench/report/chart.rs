@@ -11,7 +11,7 @@ const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 70.0;
 const RIGHT: f64 = 15.0;
-const TOP: f64 = 15.0;
+const TOP: f64 = 26.0;
 const BOTTOM: f64 = 40.0;
 /// Points of a line that an eye can tell apart.
 const MOST_POINTS: usize = 600;
@@ -57,7 +57,7 @@ impl Chart {
             let path: Vec<_> = places.map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
             // Writing to a String does not fail.
             let _ = writeln!(svg, "<polyline class=\"line{}\" points=\"{}\"/>", index % 4, path.join(" "));
-            let (x, y) = (LEFT + 10.0 + 170.0 * (index % 4) as f64, TOP + 4.0 + 14.0 * (index / 4) as f64);
+            let (x, y) = (LEFT + 10.0 + 170.0 * (index % 4) as f64, TOP - 12.0 + 14.0 * (index / 4) as f64);
             let name = escaped(&line.name);
             let _ = writeln!(svg, "<text class=\"name{}\" x=\"{x}\" y=\"{y}\">{name}</text>", index % 4);
         }

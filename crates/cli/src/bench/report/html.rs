@@ -15,7 +15,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--faint); }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
+th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; }
 code { overflow-wrap: anywhere; }
 .fault { color: var(--c1); font-weight: 600; }
 svg { width: 100%; height: auto; font-size: 12px; }
@@ -45,6 +45,7 @@ pub(super) fn render(sheet: &Sheet<'_>) -> String {
     }
     for section in &report.sections {
         let _ = writeln!(page, "<h2>{}</h2>\n<table>", escaped(&section.title));
+        page.push_str("<tr><th></th><th class=\"number\">median</th><th>unit</th><th>spread</th></tr>\n");
         for figure in &section.figures {
             let _ = writeln!(
                 page,

@@ -63,7 +63,7 @@ mod tests {
                         fan-out: \"quoted\"\n\
                         \n\
                         latency\n  \
-                          p99 <of delivery>, ms  2.00  (1.00 to 3.00, 3 rounds)\n\
+                          p99 <of delivery>, ms  2  (1 to 3, 3 rounds)\n\
                         \n\
                         note: a note\n\
                         FAULT: 1 x missing\n";
