@@ -40,7 +40,8 @@ async fn frames_of_broadcasts_answers_pongs_and_close_never_interleave() {
     let (mut heard, mut pings, mut pongs) = (HashMap::<String, usize>::new(), 0_u32, 0_u32);
     while heard.values().sum::<usize>() < PUBLISHERS * MESSAGES {
         if pings < 90 && pings == pongs {
-            reader.send(&[frame(0x89, &pings.to_be_bytes()), frame(0x81, b"[]")].concat()).await;
+            let asked = format!(r#"{{"type":"ping","id":{pings}}}"#);
+            reader.send(&[frame(0x89, &pings.to_be_bytes()), frame(0x81, asked.as_bytes())].concat()).await;
             pings += 1;
         }
         let frame = reader.next().await.expect("still connected");
