@@ -17,6 +17,7 @@ pub(crate) mod faulty;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod secure;
 pub(crate) mod typed;
 pub(crate) mod wire;
 

@@ -35,3 +35,4 @@ mod roles;
 mod slow;
 mod store;
 mod text;
+mod tls;
