@@ -45,8 +45,8 @@ pub(super) struct SlowArgs {
 struct Outcome {
     measurement: Measurement,
     faults: Vec<String>,
-    before: Option<u64>,
-    after: Option<u64>,
+    /// Of the server in the end, in bytes.
+    memory: Option<u64>,
     evicted: Option<f64>,
 }
 
@@ -56,17 +56,17 @@ pub(super) fn run(args: &SlowArgs) -> anyhow::Result<Report> {
     let (mut figures, mut report) = (Figures::default(), Report::default());
     for round in 1..=args.rounds {
         progress.stage(format!("round {round} of {}: without never-readers", args.rounds));
-        let alone = measure(args, 0, &mut progress)?;
+        let alone = measure(args, 0, None, &mut progress)?;
         progress.stage(format!("round {round} of {}: with them", args.rounds));
-        let beside = measure(args, args.stuck, &mut progress)?;
+        let beside = measure(args, args.stuck, alone.memory, &mut progress)?;
         let p99_ms = [&alone, &beside].map(|outcome| outcome.measurement.latency_ms(0.99));
         figures.add("delivery p99 without never-readers", "ms", p99_ms[0]);
         figures.add("delivery p99 beside them", "ms", p99_ms[1]);
         figures.add("beside / without", "", p99_ms[1] / p99_ms[0]);
         let peak = beside.measurement.memory.iter().map(|(_, mib)| *mib).max_by(f64::total_cmp);
-        figures.add_if("memory of the server before", "MiB", beside.before.map(mib));
-        figures.add_if("memory at its peak", "MiB", peak);
-        figures.add_if("memory after", "MiB", beside.after.map(mib));
+        figures.add_if("memory after the same without them", "MiB", alone.memory.map(mib));
+        figures.add_if("memory beside them at its peak", "MiB", peak);
+        figures.add_if("memory when they were cut off", "MiB", beside.memory.map(mib));
         figures.add_if("never-readers that were cut off", "", beside.evicted);
         report.faults.extend(alone.faults.into_iter().chain(beside.faults));
         let last = [("without", alone.measurement), ("beside", beside.measurement)];
@@ -84,7 +84,13 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / 1_048_576.0
 }
 
-fn measure(args: &SlowArgs, stuck: usize, progress: &mut Progress) -> anyhow::Result<Outcome> {
+/// Loads a server, and waits afterwards until its memory is what it would be without the stuck ones.
+fn measure(
+    args: &SlowArgs,
+    stuck: usize,
+    without: Option<u64>,
+    progress: &mut Progress,
+) -> anyhow::Result<Outcome> {
     let target = args.target.open()?;
     let layout =
         Layout { rooms: 1, members: args.readers, text_bytes: args.text_bytes, dialect: Dialect::Json };
@@ -93,7 +99,6 @@ fn measure(args: &SlowArgs, stuck: usize, progress: &mut Progress) -> anyhow::Re
     let dials = (0..stuck).map(|number| target.dial(layout.dialect, args.readers + number, 0, &name));
     let deaf = open_everybody(&mut scene.engine, dials, progress)?;
     deaf.iter().try_for_each(|id| scene.engine.stop_reading(*id))?;
-    let before = target.memory();
     let span = Span {
         warm_up: Duration::ZERO,
         measured: Duration::from_secs_f64(args.seconds),
@@ -101,9 +106,9 @@ fn measure(args: &SlowArgs, stuck: usize, progress: &mut Progress) -> anyhow::Re
     };
     let measurement = scene.measure(args.rate, span, progress)?;
     let faults = scene.faults(measurement.is_complete);
-    let after = if stuck > 0 { recover(args, &target, &mut scene, before)? } else { target.memory() };
+    let memory = recover(args, &target, &mut scene, without)?;
     let evicted = target.metrics()?.map(|metrics| metrics.get("parlour_evicted_slow_total")).transpose()?;
-    Ok(Outcome { measurement, faults, before, after, evicted })
+    Ok(Outcome { measurement, faults, memory, evicted })
 }
 
 /// Waits until the memory has come back, or not in time; returns what it is then.
@@ -111,12 +116,12 @@ fn recover(
     args: &SlowArgs,
     target: &Target,
     scene: &mut Scene,
-    before: Option<u64>,
+    wanted: Option<u64>,
 ) -> anyhow::Result<Option<u64>> {
     let end = Instant::now() + Duration::from_secs_f64(args.recovery);
     loop {
         let memory = target.memory();
-        let is_back = memory.zip(before).is_none_or(|(memory, before)| memory <= before);
+        let is_back = memory.zip(wanted).is_none_or(|(memory, wanted)| memory <= wanted);
         if is_back || Instant::now() >= end {
             return Ok(memory);
         }
