@@ -95,6 +95,10 @@ pub struct Limits {
     pub fragments: u32,
     /// Most bytes that wait for one slow client.
     pub outbox_bytes: usize,
+    /// Bytes that wait for one client beyond which rooms are told to it from their logs.
+    pub lag_bytes: usize,
+    /// Most bytes that wait for all slow clients.
+    pub outbox_total_bytes: usize,
     /// Most rooms of one connection.
     pub rooms_per_connection: usize,
     /// Most users in one room.

@@ -38,6 +38,8 @@ pub enum Mail {
     /// A connection knows of a failure and holds back what must not pass it; what the room sends
     /// from now on may be stored again.
     Reopen(crate::commit::Pipe),
+    /// All outboxes together are too large, and the largest one seems to be here.
+    KeepBudget,
     /// The node is shutting down: close connections over this time.
     Drain { spread_ms: u64 },
     /// The thread ends after this turn.

@@ -86,6 +86,16 @@ instruments! {
         outbox_bytes: Gauge = "outbox_bytes";
         /// Connections with bytes waiting for a slow socket now.
         outboxes: Gauge = "outboxes";
+        /// Bytes that wait for the slowest sockets, one of each shard: at most so many.
+        outbox_largest: Gauge = "outbox_largest_bytes";
+        /// Connections to which something of a room is not given before they have read what waits, now.
+        lagging: Gauge = "lagging";
+        /// Times that a member of a room became too slow for its live events and was to read its log.
+        lags: Counter = "lags";
+        /// Notices that slow members were not given; they are told anew who is there.
+        notices_left_out: Counter = "notices_left_out";
+        /// Slow clients that were cut off because all of them together held too much.
+        shed: Counter = "shed";
         /// Rooms in memory now.
         rooms: Gauge = "rooms";
         /// Rooms that left memory.
@@ -202,6 +212,12 @@ impl Metrics {
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.shards.iter().map(|shard| shard.connections.get()).sum()
+    }
+
+    /// Returns how many bytes wait for slow sockets.
+    #[must_use]
+    pub fn outbox_bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.outbox_bytes.get()).sum()
     }
 
     /// Counts a failure of the store.

@@ -216,6 +216,12 @@ impl Node {
         Window { min_ms: 100, max_ms }
     }
 
+    /// Whether more bytes wait for slow clients than all of them together may cost.
+    #[must_use]
+    pub fn is_over_budget(&self) -> bool {
+        self.metrics.outbox_bytes() > self.config.limits.outbox_total_bytes as u64
+    }
+
     /// Returns the reason of the close frame at shutdown: a word and when to come back.
     #[must_use]
     pub fn restart_reason(&self) -> String {

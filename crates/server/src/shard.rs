@@ -18,6 +18,7 @@ use crate::metrics::ShardMetrics;
 use crate::node::Node;
 
 mod adopt;
+mod budget;
 mod carry;
 mod commands;
 mod connection;
@@ -28,6 +29,7 @@ mod entries;
 pub(crate) mod failpoint;
 mod fanout;
 mod flush;
+mod lag;
 mod listing;
 mod mails;
 #[doc(hidden)]
@@ -49,6 +51,7 @@ mod writer;
 use connection::Connection;
 use fanout::{Batch, Fanout};
 use flush::Write;
+use lag::Laggards;
 use mails::Mails;
 use pace::Pace;
 use users::Users;
@@ -72,6 +75,7 @@ pub struct Shard {
     readable: VecDeque<(u32, u32)>,
     users: Users,
     fanout: Fanout,
+    laggards: Laggards,
     /// Connections with messages of their own to write at the end of the turn.
     dirty: Vec<u32>,
     writer: Writer,
@@ -129,6 +133,7 @@ impl Shard {
             readable: VecDeque::new(),
             users: Users::default(),
             fanout: Fanout::default(),
+            laggards: Laggards::default(),
             dirty: Vec::new(),
             writer: Writer::new(uses_ring),
             wheel: Wheel::new(),

@@ -13,7 +13,7 @@ use crate::effect::Replay;
 pub(super) const BLOCK: u64 = 128;
 /// Most blocks in memory.
 const MOST: usize = 8;
-/// Most bytes of a block that stays, as [`weight`] counts them.
+/// Most bytes of a block that are kept, as [`weight`] counts them, but for the event that goes beyond.
 const KEEP_BYTES: usize = 1024 * 1024;
 /// How long a block stays that nobody asks for, in milliseconds.
 const KEEP_MS: u64 = 5_000;
@@ -50,6 +50,23 @@ struct Block {
     until_ms: u64,
 }
 
+/// Returns the events after `after`, as many as may be kept.
+fn window(mut events: Vec<Arc<Event>>, after: Seq) -> Vec<Arc<Event>> {
+    if events.iter().map(|event| weight(event)).sum::<usize>() <= KEEP_BYTES {
+        return events;
+    }
+    events.retain(|event| event.seq() > Some(after));
+    let mut bytes = 0;
+    let fitting = events.iter().take_while(|event| {
+        let fits = bytes < KEEP_BYTES;
+        bytes += weight(event);
+        fits
+    });
+    let count = fitting.count();
+    events.truncate(count);
+    events
+}
+
 /// Returns the block that an event belongs to.
 fn block_of(seq: Seq) -> u64 {
     seq.0.saturating_sub(1) / BLOCK
@@ -83,12 +100,12 @@ impl Pages {
         if is_void { Some(self.failed(block)) } else { None }
     }
 
-    /// Keeps a block that was read, if it may be kept, and returns those who wait for it.
+    /// Keeps what may be kept of a block that was read, and returns those who wait for it.
     pub(super) fn arrived(&mut self, block: u64, events: Vec<Arc<Event>>, now_ms: u64) -> Vec<Replay> {
         let Waiting { replays, worth } = self.waiting.remove(&block).unwrap_or_default();
-        let is_kept =
-            worth == Worth::Kept && events.iter().map(|event| weight(event)).sum::<usize>() <= KEEP_BYTES;
-        let until_ms = if is_kept { now_ms + KEEP_MS } else { 0 };
+        let until_ms = if worth == Worth::Kept { now_ms + KEEP_MS } else { 0 };
+        let first = replays.iter().map(|replay| replay.after).min();
+        let events = window(events, first.unwrap_or_default());
         while self.blocks.len() >= MOST
             && let Some(oldest) = self.blocks.iter().min_by_key(|(_, block)| block.until_ms)
         {

@@ -55,6 +55,18 @@ fn conflicts(config: &Config, errors: &mut Vec<ConfigError>) {
         "it must hold at least one message: 16 more than `limits.message_bytes`",
     );
     rule(
+        limits.lag_bytes < limits.outbox_bytes,
+        "limits.lag_bytes",
+        &limits.lag_bytes,
+        "it must be less than `limits.outbox_bytes`, or slow clients are cut off before they can catch up",
+    );
+    rule(
+        limits.outbox_total_bytes >= limits.outbox_bytes,
+        "limits.outbox_total_bytes",
+        &limits.outbox_total_bytes,
+        "it must hold at least one outbox: no less than `limits.outbox_bytes`",
+    );
+    rule(
         limits.commit_queue_bytes >= limits.message_bytes,
         "limits.commit_queue_bytes",
         &limits.commit_queue_bytes,

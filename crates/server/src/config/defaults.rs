@@ -75,6 +75,8 @@ impl Default for Limits {
             message_bytes: 64 * 1024,
             fragments: 1_024,
             outbox_bytes: 1024 * 1024,
+            lag_bytes: 128 * 1024,
+            outbox_total_bytes: 256 * 1024 * 1024,
             rooms_per_connection: parlour_protocol::limits::ROOMS_PER_CONNECTION,
             members_per_room: 100_000,
             notice_members: 250,

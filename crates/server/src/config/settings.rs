@@ -81,7 +81,11 @@ settings! {
     "limits.fragments", limits.fragments, 1..=65_536,
         "Most fragments of a message.";
     "limits.outbox_bytes", limits.outbox_bytes, 4_096..=1_073_741_824,
-        "Most bytes that wait for one slow client.";
+        "Most bytes that wait for one slow client; with more it is cut off, and may resume.";
+    "limits.lag_bytes", limits.lag_bytes, 4_096..=1_073_741_824,
+        "Bytes that wait for one client beyond which it gets what its rooms say from their logs, as fast as it reads; below `outbox_bytes`.";
+    "limits.outbox_total_bytes", limits.outbox_total_bytes, 1_048_576..=1_099_511_627_776,
+        "Most bytes that wait for all slow clients together; with more the slowest are cut off first, and may resume.";
     "limits.rooms_per_connection", limits.rooms_per_connection, 1..=512,
         "Most rooms of one connection.";
     "limits.members_per_room", limits.members_per_room, 1..=10_000_000,

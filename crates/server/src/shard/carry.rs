@@ -7,10 +7,11 @@ use parlour_hub::input::{Caller, Ending, Opened};
 use parlour_hub::log::Draft;
 use parlour_hub::{ConnId, Effect, Input};
 use parlour_protocol::event::{Event, Left, Reply};
-use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, UserId};
+use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId};
 
 use super::Shard;
 use super::connection::Membership;
+use super::fanout::Place;
 use crate::documents;
 use crate::inbox::Mail;
 
@@ -58,6 +59,9 @@ impl Shard {
             Effect::Attach { to, room, answer, request, replay } => {
                 self.attach(to, &room, *answer, request, &replay)
             }
+            Effect::CatchUp { to, room, after, news, replay } => {
+                self.catch_up(to, &room, after, &news, &replay);
+            }
             Effect::Fail { to, room, request, cid, refusal } => self.failed(to, room, request, cid, refusal),
             Effect::Expel { from, room } => self.expel(from, room),
             Effect::Detach { from, room, request, refusal } => self.detach(from, room, request, refusal),
@@ -66,8 +70,6 @@ impl Shard {
             Effect::Broadcast { room, event, .. } => self.broadcast_here(&room, &event),
             // These are carried out on the room's home.
             Effect::Store { .. } | Effect::Vacated { .. } => {}
-            // No connection is off the list because it is slow, yet.
-            Effect::CatchUp { .. } => {}
         }
     }
 
@@ -81,6 +83,7 @@ impl Shard {
 
     pub(super) fn broadcast_here(&mut self, room: &RoomName, event: &Event) {
         self.metrics.broadcasts.add(1);
+        self.leave_out(room, event);
         let Some(appended) = self.fanout.append(room, event, &mut self.codec.deflater) else {
             return;
         };
@@ -152,11 +155,10 @@ impl Shard {
             connection.rooms.push(Membership { room: self.fanout.share(room), place: None });
             connection.rooms.len() - 1
         });
-        let membership = &mut connection.rooms[index];
-        if replay.is_live && membership.place.is_none() {
-            let variant = connection.variant.in_room(self.node.config.compresses(room.as_str()));
-            membership.place = Some(self.fanout.add(&membership.room, variant, slot));
-            membership.room = self.fanout.share(room);
+        let is_listed = connection.rooms[index].place.is_some();
+        self.laggards.forget(slot, room);
+        if replay.is_live && !is_listed {
+            self.put_on_list(slot, room, replay.upto);
         }
         self.send(slot, &Reply { id: request.request, event: answer });
         for event in &replay.events {
@@ -164,7 +166,7 @@ impl Shard {
         }
     }
 
-    fn count_inexact(&self, answer: &Event) {
+    pub(super) fn count_inexact(&self, answer: &Event) {
         let reason = match answer {
             Event::Joined(joined) => joined.reason,
             Event::Resync(resync) => Some(resync.reason),
@@ -194,18 +196,37 @@ impl Shard {
         }
     }
 
+    /// Puts a member on the list of a room, who has been told everything up to the room's position.
+    pub(super) fn put_on_list(&mut self, slot: u32, room: &RoomName, upto: Seq) {
+        // What this turn holds for the room was among that.
+        if let Some(local) = self.fanout.find(room) {
+            self.settle(local);
+        }
+        let connection = &mut self.connections[slot as usize];
+        if let Some(membership) = connection.rooms.iter_mut().find(|membership| *membership.room == *room) {
+            let variant = connection.variant.in_room(self.node.config.compresses(room.as_str()));
+            membership.place = Some(self.fanout.add(&membership.room, upto, variant, slot));
+            membership.room = self.fanout.share(room);
+        }
+    }
+
     /// Takes a connection off the list of a room; what was said before still reaches it.
     pub(super) fn take_off_list(&mut self, slot: u32, room: &RoomName) {
         if let Some(local) = self.fanout.find(room) {
             self.settle(local);
         }
+        self.laggards.forget(slot, room);
         let connection = &mut self.connections[slot as usize];
         let Some(index) = connection.rooms.iter().position(|membership| *membership.room == *room) else {
             return;
         };
-        let Some(place) = connection.rooms.swap_remove(index).place else {
-            return;
-        };
+        if let Some(place) = connection.rooms.swap_remove(index).place {
+            self.vacate(room, place);
+        }
+    }
+
+    /// Leaves a place on the list of a room.
+    pub(super) fn vacate(&mut self, room: &RoomName, place: Place) {
         if let Some(moved) = self.fanout.remove(place)
             && let Some(theirs) = self.connections[moved as usize].rooms.iter_mut().find(|m| *m.room == *room)
         {

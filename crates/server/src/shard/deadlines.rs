@@ -47,22 +47,19 @@ impl Shard {
         }
     }
 
-    /// Counts what waits for slow sockets, and repairs what must not be: a connection that no timer
-    /// would ever look at again. Each such find is a bug that is counted (R31).
+    /// Repairs what must not be: a connection that no timer would ever look at again. Each such find is
+    /// a bug that is counted (R31).
     fn survey(&mut self) {
-        let (mut bytes, mut outboxes) = (0, 0);
+        self.remind_rooms();
+        self.metrics.outbox_largest.set(self.largest_outbox().map_or(0, |(bytes, _)| bytes));
         let mut stale = Vec::new();
         for (slot, connection) in &self.connections {
-            bytes += connection.outbox.bytes() as u64;
-            outboxes += u64::from(!connection.outbox.is_empty());
             if connection.timing.check_ms.saturating_add(STALE_MS) < self.now.mono_ms
                 || connection.timing.check_ms == u64::MAX
             {
                 stale.push(slot as u32);
             }
         }
-        self.metrics.outbox_bytes.set(bytes);
-        self.metrics.outboxes.set(outboxes);
         for slot in stale {
             self.metrics.stale_reaped.inc();
             self.end(slot, Reason::Lost);

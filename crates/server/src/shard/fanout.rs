@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use parlour_protocol::RoomName;
 use parlour_protocol::dialect::DialectId;
 use parlour_protocol::event::Event;
+use parlour_protocol::{RoomName, Seq};
 use parlour_websocket::handshake::deflate::DeflateParams;
 use parlour_websocket::{Deflater, Opcode, encode};
 use slab::Slab;
@@ -68,6 +68,11 @@ pub(super) struct LocalRoom {
     groups: SmallVec<[Group; 1]>,
     members: u32,
     is_dirty: bool,
+    /// Whether this turn holds something that even slow members must be told.
+    is_urgent: bool,
+    /// The newest entry of the room, and the newest before this turn.
+    position: Seq,
+    since: Seq,
 }
 
 #[derive(Debug)]
@@ -99,7 +104,11 @@ pub(super) struct Batch {
     pub(super) frames: Rc<Vec<u8>>,
     /// Where they begin in the buffer.
     pub(super) start: usize,
-    room: u32,
+    /// The room's position before them.
+    pub(super) since: Seq,
+    /// Whether slow members get it, too.
+    pub(super) is_urgent: bool,
+    pub(super) room: u32,
     group: u32,
 }
 
@@ -122,10 +131,11 @@ impl Fanout {
         }
     }
 
-    /// Puts a connection on the list of a room. The room must be settled.
-    pub(super) fn add(&mut self, name: &Rc<RoomName>, variant: Variant, slot: u32) -> Place {
+    /// Puts a connection on the list of a room, whose position is `upto`. The room must be settled.
+    pub(super) fn add(&mut self, name: &Rc<RoomName>, upto: Seq, variant: Variant, slot: u32) -> Place {
         let room = self.find(name).unwrap_or_else(|| self.create(name));
         let local = &mut self.rooms[room as usize];
+        (local.position, local.since) = (upto, upto);
         local.members += 1;
         self.places += 1;
         let found = local.groups.iter().position(|group| group.variant == variant);
@@ -171,6 +181,11 @@ impl Fanout {
         if is_first {
             self.dirty.push(room);
         }
+        match event {
+            Event::Resync(resync) => local.position = resync.head,
+            event => local.position = event.seq().unwrap_or(local.position),
+        }
+        local.is_urgent |= matches!(event, Event::Resync(_) | Event::Erased(_));
         self.encoder.forget();
         let mut appended = Appended { room, members: local.members, bytes: 0, is_first, is_full: false };
         for group in local.groups.iter_mut().filter(|group| !group.members.is_empty()) {
@@ -210,11 +225,13 @@ impl Fanout {
             return;
         };
         local.is_dirty = false;
+        let since = std::mem::replace(&mut local.since, local.position);
+        let is_urgent = std::mem::take(&mut local.is_urgent);
         for (index, group) in (0..).zip(&mut local.groups) {
             if !group.buffer.is_empty() {
                 let mut buffer = std::mem::take(&mut group.buffer);
                 let start = finish(group.variant.dialect, &mut buffer);
-                batches.push(Batch { frames: Rc::new(buffer), start, room, group: index });
+                batches.push(Batch { frames: Rc::new(buffer), start, since, is_urgent, room, group: index });
             }
         }
     }
@@ -236,7 +253,15 @@ impl Fanout {
     }
 
     fn create(&mut self, name: &Rc<RoomName>) -> u32 {
-        let local = LocalRoom { name: Rc::clone(name), groups: SmallVec::new(), members: 0, is_dirty: false };
+        let local = LocalRoom {
+            name: Rc::clone(name),
+            groups: SmallVec::new(),
+            members: 0,
+            is_dirty: false,
+            is_urgent: false,
+            position: Seq(0),
+            since: Seq(0),
+        };
         let room = self.rooms.insert(local) as u32;
         self.names.insert(Rc::clone(name), room);
         room

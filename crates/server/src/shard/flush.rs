@@ -2,12 +2,14 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Shard;
 use super::connection::{Connection, Phase};
 use super::ending::Reason;
 use super::fanout::{Batch, finish};
 use super::outbox::Slice;
+use crate::metrics::ShardMetrics;
 use parlour_protocol::ErrorCode;
 
 /// What a write left behind.
@@ -35,6 +37,7 @@ impl Shard {
             self.write_batches(&mut batches);
             self.scratch.batches = batches;
             self.flush_dirty();
+            self.keep_budget();
         }
     }
 
@@ -58,6 +61,7 @@ impl Shard {
         self.write_planned(batches, &mut writes);
         self.scratch.writes = writes;
         batches.drain(..).for_each(|batch| self.fanout.recycle(batch));
+        self.unlist_slow();
     }
 
     /// Notes how many of several batches each connection gets: with one it is written at once, with
@@ -71,8 +75,9 @@ impl Shard {
     }
 
     /// Sorts the recipients of a batch: those who get nothing else are written to at once, the others
-    /// get it behind what they have.
+    /// get it behind what they have, unless that is too much already.
     fn plan(&mut self, index: u32, batch: &Batch, writes: &mut Vec<Write>) {
+        let lag_bytes = if batch.is_urgent { usize::MAX } else { self.node.config.limits.lag_bytes };
         for &slot in self.fanout.recipients(batch) {
             let connection = &mut self.connections[slot as usize];
             let is_only = connection.shares <= 1;
@@ -86,8 +91,10 @@ impl Shard {
             }
             if is_only && connection.is_ready_for_more() {
                 writes.push(Write { slot, batch: index });
+            } else if connection.outbox.bytes() > lag_bytes {
+                self.laggards.find(slot, batch.room, batch.since);
             } else {
-                enqueue(connection, batch, batch.start, self.now.mono_ms);
+                enqueue(connection, batch, batch.start, self.now.mono_ms, &self.metrics);
                 mark(connection, slot, &mut self.dirty);
             }
         }
@@ -118,7 +125,7 @@ impl Shard {
         for (Write { slot, batch }, taken) in short.drain(..) {
             let batch = &batches[batch as usize];
             let connection = &mut self.connections[slot as usize];
-            enqueue(connection, batch, batch.start + taken, self.now.mono_ms);
+            enqueue(connection, batch, batch.start + taken, self.now.mono_ms, &self.metrics);
             mark(connection, slot, &mut self.dirty);
         }
         self.scratch.short = short;
@@ -148,7 +155,11 @@ impl Shard {
                 }
                 Written::UpTo(written) => {
                     let buffer = Rc::new(std::mem::take(&mut connection.own));
-                    connection.outbox.push(Slice { buffer, start: start + written }, self.now.mono_ms);
+                    connection.outbox.push(
+                        Slice { buffer, start: start + written },
+                        self.now.mono_ms,
+                        &self.metrics,
+                    );
                 }
                 Written::Failed => return self.end(slot, Reason::Lost),
             }
@@ -160,7 +171,7 @@ impl Shard {
     /// Writes what waits for a socket, and judges a client that takes too little.
     pub(super) fn write_outbox(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
-        match connection.outbox.write_to(&mut connection.socket, self.now.mono_ms) {
+        match connection.outbox.write_to(&mut connection.socket, self.now.mono_ms, &self.metrics) {
             Ok(bytes) => self.metrics.bytes_out.add(bytes as u64),
             Err(_) => return self.end(slot, Reason::Lost),
         }
@@ -184,18 +195,26 @@ impl Shard {
             if connection.socket.shutdown_write().is_err() {
                 self.end(slot, Reason::Lost);
             }
+        } else {
+            self.ask_for_left_out(slot);
         }
     }
 }
 
 /// Puts a batch, from `start` on, behind what waits for a connection.
-fn enqueue(connection: &mut Connection, batch: &Batch, start: usize, now_ms: u64) {
+fn enqueue(
+    connection: &mut Connection,
+    batch: &Batch,
+    start: usize,
+    now_ms: u64,
+    metrics: &Arc<ShardMetrics>,
+) {
     if !connection.own.is_empty() {
         let mut own = std::mem::take(&mut connection.own);
         let start = finish(connection.variant.dialect, &mut own);
-        connection.outbox.push(Slice { buffer: Rc::new(own), start }, now_ms);
+        connection.outbox.push(Slice { buffer: Rc::new(own), start }, now_ms, metrics);
     }
-    connection.outbox.push(Slice { buffer: Rc::clone(&batch.frames), start }, now_ms);
+    connection.outbox.push(Slice { buffer: Rc::clone(&batch.frames), start }, now_ms, metrics);
 }
 
 /// Notes that a connection has something to write at the end of the turn.

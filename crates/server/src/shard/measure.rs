@@ -59,7 +59,7 @@ impl FanOut {
             });
             let variant = shard.connections[slot as usize].variant;
             let shared = shard.fanout.share(&room);
-            let place = Some(shard.fanout.add(&shared, variant, slot));
+            let place = Some(shard.fanout.add(&shared, Seq(0), variant, slot));
             shard.connections[slot as usize].rooms.push(Membership { room: shared, place });
             peers.push(peer);
         }

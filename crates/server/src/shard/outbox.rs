@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::socket::Socket;
+use crate::metrics::ShardMetrics;
 
 /// Most slices handed to the kernel in one call.
 const SLICES: usize = 64;
@@ -16,12 +18,14 @@ pub(super) struct Outbox {
     waiting: Option<Box<Waiting>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     slices: VecDeque<Slice>,
     bytes: usize,
     /// When the kernel last took something, on the shard's clock.
     progress_ms: u64,
+    /// Where the bytes are counted, for as long as they are here.
+    metrics: Arc<ShardMetrics>,
 }
 
 /// A part of a buffer that may be shared by every member of a room.
@@ -54,14 +58,14 @@ impl Outbox {
     }
 
     /// Adds a slice behind all others.
-    pub(super) fn push(&mut self, slice: Slice, now_ms: u64) {
-        let waiting = self.waiting(now_ms);
-        waiting.bytes += slice.bytes().len();
+    pub(super) fn push(&mut self, slice: Slice, now_ms: u64, metrics: &Arc<ShardMetrics>) {
+        let waiting = self.waiting(now_ms, metrics);
+        waiting.grow(slice.bytes().len());
         waiting.slices.push_back(slice);
     }
 
-    fn waiting(&mut self, now_ms: u64) -> &mut Waiting {
-        self.waiting.get_or_insert_with(|| Box::new(Waiting { progress_ms: now_ms, ..Waiting::default() }))
+    fn waiting(&mut self, now_ms: u64, metrics: &Arc<ShardMetrics>) -> &mut Waiting {
+        self.waiting.get_or_insert_with(|| Box::new(Waiting::new(now_ms, metrics)))
     }
 
     /// Forgets everything that the kernel has not begun to take.
@@ -73,7 +77,8 @@ impl Outbox {
         };
         let begun = waiting.slices.front().is_some_and(|slice| slice.start > 0);
         waiting.slices.truncate(usize::from(begun));
-        waiting.bytes = waiting.slices.iter().map(|slice| slice.bytes().len()).sum();
+        let left: usize = waiting.slices.iter().map(|slice| slice.bytes().len()).sum();
+        waiting.shrink(waiting.bytes - left);
         if waiting.slices.is_empty() {
             self.waiting = None;
         }
@@ -83,8 +88,13 @@ impl Outbox {
     ///
     /// # Errors
     /// The socket's error; the connection is lost then.
-    pub(super) fn write_to(&mut self, socket: &mut Socket, now_ms: u64) -> io::Result<usize> {
-        self.send_encrypted(socket, now_ms)?;
+    pub(super) fn write_to(
+        &mut self,
+        socket: &mut Socket,
+        now_ms: u64,
+        metrics: &Arc<ShardMetrics>,
+    ) -> io::Result<usize> {
+        self.send_encrypted(socket, now_ms, metrics)?;
         let mut total = 0;
         while let Some(waiting) = &mut self.waiting {
             if waiting.slices.is_empty() {
@@ -106,12 +116,17 @@ impl Outbox {
     }
 
     /// Lets go out what has been encrypted already. It blocks the connection like everything here.
-    fn send_encrypted(&mut self, socket: &mut Socket, now_ms: u64) -> io::Result<()> {
+    fn send_encrypted(
+        &mut self,
+        socket: &mut Socket,
+        now_ms: u64,
+        metrics: &Arc<ShardMetrics>,
+    ) -> io::Result<()> {
         let before = socket.waiting();
         if before == 0 {
             return Ok(());
         }
-        let waiting = self.waiting(now_ms);
+        let waiting = self.waiting(now_ms, metrics);
         match socket.send() {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             _ => {}
@@ -124,6 +139,23 @@ impl Outbox {
 }
 
 impl Waiting {
+    fn new(now_ms: u64, metrics: &Arc<ShardMetrics>) -> Self {
+        metrics.outboxes.add(1);
+        Self { slices: VecDeque::new(), bytes: 0, progress_ms: now_ms, metrics: Arc::clone(metrics) }
+    }
+
+    fn grow(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.metrics.outbox_bytes.add(bytes as u64);
+        let largest = &self.metrics.outbox_largest;
+        largest.set(largest.get().max(self.bytes as u64));
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.metrics.outbox_bytes.sub(bytes as u64);
+    }
+
     fn write_once(&self, socket: &mut Socket) -> io::Result<usize> {
         if let [only] = self.slices.as_slices().0
             && self.slices.len() == 1
@@ -140,7 +172,7 @@ impl Waiting {
     }
 
     fn advance(&mut self, mut written: usize, now_ms: u64) {
-        self.bytes -= written;
+        self.shrink(written);
         self.progress_ms = now_ms;
         while let Some(front) = self.slices.front_mut() {
             let length = front.bytes().len();
@@ -151,5 +183,12 @@ impl Waiting {
             written -= length;
             self.slices.pop_front();
         }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.shrink(self.bytes);
+        self.metrics.outboxes.sub(1);
     }
 }

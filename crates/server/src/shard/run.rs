@@ -112,6 +112,7 @@ impl Shard {
             // Nobody waits for it while the node stops.
             Mail::NameRooms(answer) => drop(answer.send(self.hub.durable_rooms().cloned().collect())),
             Mail::Conversations { conn, cursors } => self.conversations(conn, cursors),
+            Mail::KeepBudget => self.keep_budget(),
             Mail::Reopen(pipe) => self.node.commits.reopen(pipe),
             Mail::Drain { spread_ms } => self.drain(spread_ms),
             Mail::Stop => self.note_present(),
@@ -128,7 +129,8 @@ impl Shard {
     /// Shows how much this shard holds.
     fn report(&self) {
         self.metrics.rooms.set(self.hub.room_count() as u64);
-        self.metrics.members.set(self.fanout.place_count());
+        self.metrics.members.set(self.fanout.place_count() + self.laggards.place_count());
+        self.metrics.lagging.set(self.laggards.count());
         self.metrics.timers.set(self.wheel.len() as u64);
         self.metrics
             .inbox

@@ -10,7 +10,7 @@ use parlour_server::server::Server;
 use parlour_websocket::client::{self, ClientStream, CloseFrame, ConnectError, Message};
 use parlour_websocket::handshake::client::{ClientRequest, ResponseInfo};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 pub(crate) mod faulty;
@@ -143,7 +143,23 @@ impl TestServer {
         &self,
         request: &ClientRequest,
     ) -> Result<(Socket, ResponseInfo), ConnectError> {
-        let tcp = TcpStream::connect(self.address()).await?;
+        self.open_over(TcpStream::connect(self.address()).await?, request).await
+    }
+
+    /// Performs the handshake on a socket that takes little before it is read: some packets of
+    /// loopback, or else each would wait for a timer.
+    pub(crate) async fn open_narrow(&self, request: &ClientRequest) -> Socket {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(256 * 1024).expect("a size");
+        let tcp = socket.connect(self.address()).await.expect("connected");
+        self.open_over(tcp, request).await.expect("upgraded").0
+    }
+
+    async fn open_over(
+        &self,
+        tcp: TcpStream,
+        request: &ClientRequest,
+    ) -> Result<(Socket, ResponseInfo), ConnectError> {
         let opened =
             timeout(PATIENCE, client::connect(tcp, request)).await.expect("an answer to the handshake");
         opened.map(|(stream, info)| (Socket { stream }, info))
