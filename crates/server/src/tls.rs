@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::ring;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, ServerConfig};
@@ -61,19 +61,25 @@ pub fn load(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, LoadError> {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             LoadError::Mismatch { cert: shown(cert), key: shown(key) }
         }
+        Error::FailedToGetRandomBytes => LoadError::NoRandomness,
         _ => LoadError::BadCertificate { path: shown(cert) },
     };
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = builder
-        .map_err(mismatch)?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map_err(mismatch)?;
+    configure(provider, chain, private).map(Arc::new).map_err(mismatch)
+}
+
+/// Decides what is spoken.
+fn configure(
+    provider: Arc<CryptoProvider>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, Error> {
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // Who comes back shows a ticket, so the server remembers nobody.
-    config.ticketer = ring::Ticketer::new().map_err(|_| LoadError::NoRandomness)?;
+    config.ticketer = ring::Ticketer::new()?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, LoadError> {
