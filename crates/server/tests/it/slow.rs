@@ -13,8 +13,11 @@ use crate::harness::wire::{Wire, Wish, close_frame};
 use crate::harness::{Json, TestServer};
 
 const MESSAGE_BYTES: usize = 8 * 1024;
-/// Far more than the kernel keeps for two sockets of loopback.
-const MOST_MESSAGES: u64 = 4_000;
+/// More than the kernel keeps for two sockets of loopback.
+const MESSAGES: u64 = 640;
+/// Answers of [`PAGE`] messages each that are far more than that.
+const MOST_ANSWERS: u64 = 200;
+const PAGE: u64 = 20;
 
 /// Starts a room with a reader who never reads, and one who does.
 struct Busy {
@@ -54,11 +57,25 @@ impl Busy {
         assert_eq!(heard["payload"]["seq"], self.published);
     }
 
+    /// Has the sleeper ask for more than it reads, until it is evicted.
+    async fn ask_until_eviction(&mut self) {
+        for id in 0..MOST_ANSWERS {
+            let query = json!({"type": "history", "id": id, "payload": {"room": "busy", "limit": PAGE}});
+            self.sleeper.say(&query.to_string()).await;
+            // The sleeper's answer comes from the same room, before this one.
+            self.publisher.ask("info", json!({"room": "busy"})).await;
+            if self.evicted() > 0 {
+                return;
+            }
+        }
+        panic!("never evicted");
+    }
+
     async fn publish_until_eviction(&mut self) {
-        while self.evicted() == 0 {
-            assert!(self.published < MOST_MESSAGES, "never evicted");
+        for _ in 0..MESSAGES {
             self.publish().await;
         }
+        self.server.await_metric("parlour_evicted_slow_total", 1.0).await;
     }
 
     /// Reads all that was sent to the sleeper; returns its last position.
@@ -100,9 +117,8 @@ async fn catch_up(client: &mut Json, epoch: &Value, last: u64) -> Vec<u64> {
     }
 }
 
-/// The eviction, and the way back to exactly what was missed (R19, R20, R21).
-async fn evict_and_resume(mut busy: Busy) {
-    busy.publish_until_eviction().await;
+/// The way back to exactly what was missed (R19, R20, R21).
+async fn resume(mut busy: Busy) {
     let (epoch, last) = busy.wake_up().await;
     assert!(last < busy.published, "something was missed");
     let mut back = busy.server.json("Sleeper").await;
@@ -117,21 +133,41 @@ async fn evict_and_resume(mut busy: Busy) {
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_is_evicted_at_the_outbox_bound() {
-    let busy = Busy::start(|config| {
-        config.limits.outbox_bytes = 128 * 1024;
+async fn a_client_that_asks_and_does_not_read_is_evicted_at_the_outbox_bound() {
+    let mut busy = Busy::start(|config| {
+        config.limits.outbox_bytes = 256 * 1024;
         config.timeouts.stall = Duration::from_secs(60);
-    });
-    evict_and_resume(busy.await).await;
+    })
+    .await;
+    for _ in 0..PAGE {
+        busy.publish().await;
+    }
+    busy.ask_until_eviction().await;
+    busy.publish().await;
+    resume(busy).await;
 }
 
 #[tokio::test]
 async fn a_client_that_never_reads_is_evicted_for_lack_of_progress() {
-    let busy = Busy::start(|config| {
-        config.limits.outbox_bytes = 1 << 30;
-        config.timeouts.stall = Duration::from_millis(300);
-    });
-    evict_and_resume(busy.await).await;
+    let mut busy = Busy::start(|config| config.timeouts.stall = Duration::from_millis(300)).await;
+    busy.publish_until_eviction().await;
+    resume(busy).await;
+}
+
+/// What waits for a never-reader does not grow with what its rooms say.
+#[tokio::test]
+async fn a_client_that_never_reads_costs_little_until_it_is_evicted() {
+    let mut busy = Busy::start(|config| config.timeouts.stall = Duration::from_secs(60)).await;
+    let mut most = 0;
+    for _ in 0..MESSAGES {
+        busy.publish().await;
+        most = most.max(busy.server.server().node().metrics.outbox_bytes());
+    }
+    let limits = &busy.server.server().node().config.limits;
+    let bound = limits.lag_bytes + 2 * MESSAGE_BYTES;
+    assert!((limits.lag_bytes as u64..bound as u64).contains(&most), "{most} bytes waited");
+    assert_eq!(busy.evicted(), 0);
+    busy.server.drain().await;
 }
 
 async fn next_text(client: &mut Client) -> String {
