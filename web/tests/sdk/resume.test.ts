@@ -237,6 +237,22 @@ test("resync while connected is handled like a resume that failed", async () => 
   assert.deepEqual(play.told(), ["reset general epoch", "general 3 m3"]);
 });
 
+test("who was slow is told anew who is there, and nothing is skipped", async () => {
+  const play = new Play();
+  await play.enter(5);
+  play.socket.say("joined", joined({ head: 7, replayed: 2 }));
+  play.socket.messages(6, 7, 8);
+  await play.advance(10_000);
+  assert.deepEqual(play.told(), ["general 6 m6", "general 7 m7", "general 8 m8"]);
+  assert.deepEqual(play.socket.heard(), [], "nothing is left to ask");
+  play.socket.say("resync", { room: "general", reason: "expired", epoch: EPOCH, head: 20, floor: 18 });
+  play.socket.say("joined", joined({ head: 20, floor: 18 }));
+  play.socket.messages(21);
+  await play.advance(10_000);
+  assert.deepEqual(play.told(), ["reset general expired", "general 21 m21"]);
+  assert.deepEqual(play.socket.heard(), []);
+});
+
 test("a room that may no longer be read is left", async () => {
   const play = new Play();
   await play.enter(5);

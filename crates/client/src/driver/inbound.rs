@@ -87,7 +87,10 @@ impl Driver {
                 self.tell(Update::Event(Event::Left(left)));
             }
             Event::Joined(joined) => {
-                self.joined(&joined, None);
+                // In a room that it is in, it is told who is there: notices were left out.
+                if !self.rooms.get(&joined.room).is_some_and(|room| room.is_attached) {
+                    self.joined(&joined, None);
+                }
                 self.tell(Update::Event(Event::Joined(joined)));
             }
             event => match place_of(&event) {

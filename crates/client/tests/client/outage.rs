@@ -5,7 +5,7 @@ use parlour_client::{
     Refusal, RoomName, Seq, Update, Updates,
 };
 use parlour_protocol::Command;
-use parlour_protocol::event::{Pong, ReplayPage, Unrecovered};
+use parlour_protocol::event::{Pong, ReplayPage, Resync, Unrecovered};
 
 use crate::fake::{EPOCH, Fake, Peer, joined, message, room, stored, user};
 use crate::{next, seqs, within_limits};
@@ -126,6 +126,25 @@ async fn what_is_gone_is_named() {
             "{rewound:?}"
         );
         assert_eq!(seqs(&mut updates, 1).await, [3]);
+    })
+    .await;
+}
+
+/// A server says this to a client that was slow, where it has left out more than it keeps.
+#[tokio::test]
+async fn being_told_anew_who_is_there_skips_nothing() {
+    within_limits(async {
+        let fake = Fake::start().await;
+        let (mut peer, _client, mut updates) = entered(&fake, 5).await;
+        let (epoch, head, floor) = (EPOCH, Seq(9), Seq(7));
+        let resync = Resync { room: room(), reason: Unrecovered::Expired, epoch, head, floor };
+        peer.say(Event::Resync(Box::new(resync))).await;
+        peer.say(Event::Joined(Box::new(joined(9)))).await;
+        peer.say_messages([10]).await;
+        page(&mut peer, 7, 8..=9, 7).await;
+        assert!(matches!(next(&mut updates).await, Update::Missed { first: Seq(6), last: Seq(7), .. }));
+        assert!(matches!(next(&mut updates).await, Update::Event(Event::Joined(_))));
+        assert_eq!(seqs(&mut updates, 3).await, [8, 9, 10]);
     })
     .await;
 }
