@@ -3,7 +3,7 @@
 //! Its messages have the form of plain text, with the stamp of the load generator, so that it is
 //! received and timed like a server. Each line from its first connection asks for messages.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -59,9 +59,20 @@ impl Way {
     }
 }
 
-/// Accepts the members, each of which names its room, then does what the first one asks for until it
-/// leaves.
+/// Accepts the members, each of which names its room, then does what the first one asks for until
+/// they leave.
 pub(super) fn run(args: &BareArgs) -> anyhow::Result<()> {
+    let error = match serve(args) {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    // Members leave in the middle of what they do not need any more.
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    let has_left = matches!(kind, Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe));
+    if has_left { Ok(()) } else { Err(error) }
+}
+
+fn serve(args: &BareArgs) -> anyhow::Result<()> {
     ensure!(args.frame_bytes >= LEAST_BYTES, "frames have at least {LEAST_BYTES} bytes");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     println!("listening on {}", listener.local_addr()?);

@@ -33,7 +33,8 @@ impl Ear<'_> {
             let Some((head, length)) = ResponseHead::parse(bytes)? else {
                 return Ok(0);
             };
-            ensure!(head.status == 101, "the handshake was answered with {}", head.status);
+            let refusal = || format!("the handshake was answered with {} {}", head.status, code(bytes));
+            ensure!(head.status == 101, refusal());
             connection.upgraded();
             taken = length;
         }
@@ -126,6 +127,13 @@ fn closing(payload: &[u8]) -> String {
     format!("closed with {code} {}", reason.split([':', ' ']).next().unwrap_or_default())
         .trim_end()
         .to_owned()
+}
+
+/// Finds the word of the error in the body of a refusal.
+fn code(answer: &[u8]) -> String {
+    let answer = String::from_utf8_lossy(answer);
+    let word = answer.split_once(r#""code":""#).and_then(|(_, rest)| rest.split('"').next());
+    word.unwrap_or_default().to_owned()
 }
 
 fn pong(connection: &mut Connection, ping: &[u8]) {
