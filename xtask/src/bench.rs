@@ -13,7 +13,7 @@ pub(crate) struct Options {
 }
 
 /// Loads against a real server, each beside its baseline: `parlour bench --help`.
-const LOADS: [&str; 5] = ["fanout", "idle", "publish", "slow", "storm"];
+const LOADS: [&str; 7] = ["fanout", "saturation", "idle", "publish", "slow", "flood", "storm"];
 
 /// A benchmark of a package.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ const MAY_IMPORT: [(&str, &[&str], &[&str]); 9] = [
     // Its tests build it again with failpoints.
     ("server", &["hub", "ring", "websocket", "protocol"], &["checker", "client", "server"]),
     // The load generator writes frames that a well-behaved client would not.
-    ("cli", &["server", "client", "protocol", "websocket"], &[]),
+    ("cli", &["server", "client", "protocol", "ring", "websocket"], &[]),
     // Looks from the outside, so it must not know the server.
     ("checker", &["client", "websocket", "protocol"], &[]),
     ("xtask", &[], &[]),

@@ -5,15 +5,19 @@
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
+use parlour_ring::{Outgoing, Ring};
 use parlour_websocket::{Opcode, encode};
 
 use super::engine::stamp::{STAMP_BYTES, Stamp};
 use super::pace::Pace;
 
+/// As many as the server's.
+const SENDS_PER_CALL: u32 = 64;
 /// What stands before the text of a message.
 const SENDER: &str = "b: ";
 /// The shortest frame.
@@ -49,13 +53,36 @@ impl Way {
             Self::Ring => "ring",
         }
     }
+}
+
+/// A [`Way`] that is ready to be gone.
+#[derive(Debug)]
+enum Writer {
+    Send,
+    Ring(Ring),
+}
+
+impl Writer {
+    fn new(way: Way) -> anyhow::Result<Self> {
+        match way {
+            Way::Send => Ok(Self::Send),
+            Way::Ring => Ok(Self::Ring(Ring::new(SENDS_PER_CALL)?)),
+        }
+    }
 
     /// Gives one frame to all members of a room.
-    fn write_all(self, members: &mut [TcpStream], frame: &[u8]) -> anyhow::Result<()> {
-        match self {
-            Self::Send => members.iter_mut().try_for_each(|member| Ok(member.write_all(frame)?)),
-            Self::Ring => bail!("this build has no ring"),
-        }
+    fn write_all(&mut self, members: &mut [TcpStream], frame: &[u8]) -> io::Result<()> {
+        let Self::Ring(ring) = self else {
+            return members.iter_mut().try_for_each(|member| member.write_all(frame));
+        };
+        let mut short = Vec::new();
+        let sends = members.iter().map(|member| Outgoing { socket: member.as_fd(), bytes: frame });
+        ring.send_all(sends, |index, taken| match taken {
+            Ok(bytes) if bytes == frame.len() => {}
+            taken => short.push((index, taken.unwrap_or(0))),
+        });
+        // These wait for their sockets, as all do without a ring.
+        short.into_iter().try_for_each(|(index, taken)| members[index].write_all(&frame[taken..]))
     }
 }
 
@@ -75,6 +102,7 @@ pub(super) fn run(args: &BareArgs) -> anyhow::Result<()> {
 fn serve(args: &BareArgs) -> anyhow::Result<()> {
     ensure!(args.frame_bytes >= LEAST_BYTES, "frames have at least {LEAST_BYTES} bytes");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let mut writer = Writer::new(args.way)?;
     println!("listening on {}", listener.local_addr()?);
     let mut rooms: Vec<Vec<TcpStream>> = (0..args.rooms).map(|_| Vec::with_capacity(args.members)).collect();
     let mut first = None;
@@ -109,7 +137,7 @@ fn serve(args: &BareArgs) -> anyhow::Result<()> {
             said[room] += 1;
             let stamp = Stamp { counter: said[room], room: room as u64, due_us };
             stamp.write(&mut frame[stamp_at..])?;
-            args.way.write_all(&mut rooms[room], &frame)?;
+            writer.write_all(&mut rooms[room], &frame)?;
         }
     }
     Ok(())
