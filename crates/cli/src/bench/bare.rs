@@ -59,14 +59,14 @@ impl Way {
 #[derive(Debug)]
 enum Writer {
     Send,
-    Ring(Ring),
+    Ring(Box<Ring>),
 }
 
 impl Writer {
     fn new(way: Way) -> anyhow::Result<Self> {
         match way {
             Way::Send => Ok(Self::Send),
-            Way::Ring => Ok(Self::Ring(Ring::new(SENDS_PER_CALL)?)),
+            Way::Ring => Ok(Self::Ring(Box::new(Ring::new(SENDS_PER_CALL)?))),
         }
     }
 
