@@ -60,12 +60,13 @@ pub(crate) fn run(args: DevArgs) -> anyhow::Result<()> {
 /// Tells how to use the server. The lines are stable: scripts may read the addresses from them.
 fn banner(server: &Server, directory: Option<&Path>) -> String {
     let (clients, admin) = (server.listen_addr(), server.admin_addr());
+    let s = if server.node().config.tls.files().is_some() { "s" } else { "" };
     let data =
         directory.map_or("in memory, gone at the end".into(), |path| shown(path).display().to_string());
     format!(
         "Parlour {} in development mode: anybody on this machine may take any name.\n\n  \
-         Web client  http://{clients}/\n  \
-         WebSocket   ws://{clients}/ws?room=general&user=Alice\n  \
+         Web client  http{s}://{clients}/\n  \
+         WebSocket   ws{s}://{clients}/ws?room=general&user=Alice\n  \
          Metrics     http://{admin}/metrics\n  \
          Data        {data}\n  \
          Writes      {}\n\n\

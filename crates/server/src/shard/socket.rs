@@ -141,3 +141,6 @@ impl Socket {
         self.stream.shutdown(Shutdown::Write)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -256,4 +256,4 @@ fn broken(error: rustls::Error) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

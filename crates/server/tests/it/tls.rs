@@ -113,6 +113,28 @@ async fn a_reader_who_pauses_gets_everything_in_order() {
 }
 
 #[tokio::test]
+async fn who_never_reads_is_cut_off() {
+    let server = SecureServer::start(|config| {
+        config.timeouts.stall = Duration::from_millis(300);
+        config.limits.outbox_bytes = 64 * 1024 * 1024;
+    })
+    .await;
+    let trust = server.certificate.trusted(&[&version::TLS13]);
+    let tls = server.encrypted_as(&trust, 4 * 1024).await.expect("a TLS handshake");
+    let _sleeper = server.upgrade(tls, "/ws?room=busy&user=Sleeper", "parlour.text.v1").await;
+    let (alice, _) = sdk(&server, "Alice", Encoding::Binary).await;
+    alice.join("busy", JoinOptions::default()).await.expect("joined");
+    for _ in 0..5_000 {
+        alice.publish("busy", "x".repeat(10_000)).await.expect("said");
+        if server.plain.metric("parlour_evicted_slow_total").await > 0.0 {
+            break;
+        }
+    }
+    server.plain.await_metric("parlour_evicted_slow_total", 1.0).await;
+    server.plain.await_metric("parlour_connections", 1.0).await;
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_kept_alive_and_hears_what_is_said_later() {
     let server = SecureServer::start(|config| {
         config.timeouts.ping = Duration::from_millis(200);
@@ -244,17 +266,18 @@ fn open_sockets(server: &SecureServer) -> usize {
 async fn two_hundred_connections_come_and_go_and_leave_nothing() {
     let server = SecureServer::start(|_| {}).await;
     let visit = async |n: usize| {
-        if n % 5 == 0 {
+        let way = n % 5;
+        if way == 0 {
             let mut tcp = TcpStream::connect(server.plain.address()).await.expect("connected");
             return tcp.write_all(&[22, 3, 1, 0]).await.expect("sent");
         }
         let mut tls = server.encrypted().await;
-        if n % 5 == 1 {
+        if way == 1 {
             return;
         }
         tls.write_all(upgrade(&format!("u{n}")).as_bytes()).await.expect("sent");
         read_to(&mut tls, &mut Vec::new(), b"welcome").await;
-        match n % 5 {
+        match way {
             2 => tls.shutdown().await.expect("sent"),
             3 => socket2::SockRef::from(tls.get_ref().0).set_linger(Some(Duration::ZERO)).expect("an option"),
             _ => {

@@ -107,6 +107,13 @@ impl Pair {
     }
 }
 
+/// Returns both sides of a connection, which has nothing under way.
+pub(crate) fn handshaken() -> (Channel, ClientConnection) {
+    let mut pair = Pair::new(1_500);
+    pair.carry().expect("a handshake");
+    (pair.channel, pair.client)
+}
+
 #[test]
 fn a_network_of_small_steps_changes_nothing() {
     let words: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
