@@ -87,6 +87,8 @@ pub struct Shard {
     next_tick_ms: u64,
     drain_spread_ms: Option<u64>,
     next_survey_ms: u64,
+    /// Where the next survey begins.
+    next_surveyed: usize,
 }
 
 /// Compression state and the read buffer, shared by all connections.
@@ -146,6 +148,7 @@ impl Shard {
             next_tick_ms: 0,
             drain_spread_ms: None,
             next_survey_ms: 0,
+            next_surveyed: 0,
         }
     }
 

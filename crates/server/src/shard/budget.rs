@@ -34,6 +34,9 @@ impl Shard {
 
     /// Finds the connection for which most bytes wait, and is not told goodbye yet.
     pub(super) fn largest_outbox(&self) -> Option<(u64, u32)> {
+        if self.metrics.outbox_bytes.get() == 0 {
+            return None;
+        }
         let lagging = self.connections.iter().filter(|(_, connection)| connection.is_live());
         let outboxes = lagging.map(|(slot, connection)| (connection.outbox.bytes() as u64, slot as u32));
         outboxes.max().filter(|(bytes, _)| *bytes > 0)

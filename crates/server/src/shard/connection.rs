@@ -93,7 +93,7 @@ impl Moment {
 /// A room that the connection is in or enters.
 #[derive(Debug)]
 pub(super) struct Membership {
-    /// Shared by all members on the shard, as long as they came after the first.
+    /// Shared by all members on the shard.
     pub(super) room: Rc<RoomName>,
     /// Its place on the room's list, once it is attached.
     pub(super) place: Option<Place>,

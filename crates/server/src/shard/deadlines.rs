@@ -15,6 +15,9 @@ use super::wheel::Entry;
 const DRAIN_PATIENCE_MS: u64 = 2_000;
 /// Time between two surveys, in milliseconds.
 const SURVEY_MS: u64 = 1_000;
+/// Connections of one survey, and surveys in which all connections have their turn if there are more.
+const SURVEYED: usize = 1_000;
+const SURVEYS: usize = 30;
 /// How late a timer may be before its connection counts as forgotten, in milliseconds.
 const STALE_MS: u64 = 60_000;
 
@@ -52,18 +55,23 @@ impl Shard {
     fn survey(&mut self) {
         self.remind_rooms();
         self.metrics.outbox_largest.set(self.largest_outbox().map_or(0, |(bytes, _)| bytes));
-        let mut stale = Vec::new();
-        for (slot, connection) in &self.connections {
-            if connection.timing.check_ms.saturating_add(STALE_MS) < self.now.mono_ms
-                || connection.timing.check_ms == u64::MAX
-            {
-                stale.push(slot as u32);
+        // Part by part: to look at everybody would be most of what idle connections cost.
+        let part = (self.connections.capacity() / SURVEYS).max(SURVEYED);
+        let end = self.next_surveyed + part;
+        for slot in self.next_surveyed..end {
+            if self.is_stale(slot) {
+                self.metrics.stale_reaped.inc();
+                self.end(slot as u32, Reason::Lost);
             }
         }
-        for slot in stale {
-            self.metrics.stale_reaped.inc();
-            self.end(slot, Reason::Lost);
-        }
+        self.next_surveyed = if end < self.connections.capacity() { end } else { 0 };
+    }
+
+    fn is_stale(&self, slot: usize) -> bool {
+        self.connections.get(slot).is_some_and(|connection| {
+            let check_ms = connection.timing.check_ms;
+            check_ms == u64::MAX || check_ms.saturating_add(STALE_MS) < self.now.mono_ms
+        })
     }
 
     fn check(&mut self, entry: Entry) {

@@ -65,7 +65,7 @@ impl Shard {
         self.close_batch(slot);
         let connection = &mut self.connections[slot as usize];
         parlour_websocket::encode::frame(&mut connection.own, opcode, payload);
-        self.push_own(slot);
+        self.close_batch(slot);
         self.mark_dirty(slot);
     }
 
