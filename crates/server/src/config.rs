@@ -117,6 +117,8 @@ pub struct Limits {
     pub connections_per_user: usize,
     /// Most messages replayed by a join or listed in a page.
     pub history: u32,
+    /// Most bytes of recent messages that all rooms keep in memory.
+    pub recent_bytes: usize,
     /// Most messages that wait for the store.
     pub commit_queue: usize,
     /// Most bytes of messages that wait for the store.

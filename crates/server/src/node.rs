@@ -194,7 +194,7 @@ impl Node {
             members_per_room: self.config.limits.members_per_room,
             notice_members: self.config.limits.notice_members,
             history: self.config.limits.history,
-            recent_bytes: RECENT_BYTES / self.inboxes.len().max(1),
+            recent_bytes: self.config.limits.recent_bytes / self.inboxes.len(),
             patterns: patterns
                 .map(|rule| Pattern { pattern: rule.pattern.clone(), durable: rule.durable })
                 .collect(),
@@ -248,8 +248,6 @@ impl Node {
     }
 }
 
-/// Bytes of recent events that the rooms of all shards keep at hand.
-const RECENT_BYTES: usize = 256 * 1024 * 1024;
 /// Bytes of text that rooms keep when there is no data directory.
 const MEMORY_STORE_BYTES: usize = 256 * 1024 * 1024;
 

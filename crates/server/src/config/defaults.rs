@@ -86,6 +86,7 @@ impl Default for Limits {
             connections_per_address: 200,
             connections_per_user: 20,
             history: parlour_protocol::limits::HISTORY_MESSAGES,
+            recent_bytes: 256 * 1024 * 1024,
             commit_queue: 1_000,
             commit_queue_bytes: 16 * 1024 * 1024,
         }

@@ -104,6 +104,8 @@ settings! {
         "Most connections of one user.";
     "limits.history", limits.history, 0..=1_000,
         "Most messages replayed on entering a room or listed in a page.";
+    "limits.recent_bytes", limits.recent_bytes, 0..=1_099_511_627_776,
+        "Most bytes of recent messages that all rooms together keep in memory, so that joins need no store; beyond it the idlest rooms forget theirs.";
     "limits.commit_queue", limits.commit_queue, 1..=1_000_000,
         "Most messages that wait for the store.";
     "limits.commit_queue_bytes", limits.commit_queue_bytes, 65_536..=1_073_741_824,
