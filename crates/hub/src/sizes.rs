@@ -18,6 +18,7 @@ fn what_is_kept_of_many_stays_small() {
     ];
     let table: String =
         kept.iter().map(|(what, is, most)| format!("{is:5} of {most:5} bytes {what}\n")).collect();
+    // tidy: a test shows its figures
     println!("{table}");
     let grown: Vec<_> = kept.iter().filter(|(_, is, most)| is > most).map(|(what, ..)| what).collect();
     assert!(grown.is_empty(), "grown: {grown:?}\n{table}");
