@@ -6,6 +6,7 @@
 //! between two of them, and what has to wait for others is an [errand](crate::errands).
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use parlour_hub::{ConnId, Effect, Hub, Input, Now};
@@ -53,6 +54,7 @@ use fanout::{Batch, Fanout};
 use flush::Write;
 use lag::Laggards;
 use mails::Mails;
+use outbox::Tally;
 use pace::Pace;
 use users::Users;
 use wheel::{Entry, Wheel};
@@ -76,6 +78,7 @@ pub struct Shard {
     users: Users,
     fanout: Fanout,
     laggards: Laggards,
+    tally: Rc<Tally>,
     /// Connections with messages of their own to write at the end of the turn.
     dirty: Vec<u32>,
     writer: Writer,
@@ -136,6 +139,7 @@ impl Shard {
             users: Users::default(),
             fanout: Fanout::default(),
             laggards: Laggards::default(),
+            tally: Rc::default(),
             dirty: Vec::new(),
             writer: Writer::new(uses_ring),
             wheel: Wheel::new(),

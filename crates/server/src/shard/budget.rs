@@ -14,10 +14,13 @@ impl Shard {
     /// Ends the connections with the largest outboxes until the node keeps within its bound, or
     /// another shard has a larger one.
     pub(super) fn keep_budget(&mut self) {
-        // Who holds nothing has nothing to give.
-        while self.metrics.outbox_bytes.get() > 0 && self.node.is_over_budget() {
-            let largest = self.largest_outbox();
-            self.metrics.outbox_largest.set(largest.map_or(0, |(bytes, _)| bytes));
+        loop {
+            self.show_outboxes();
+            // Who holds nothing has nothing to give.
+            if self.tally.bytes.get() == 0 || !self.node.is_over_budget() {
+                return;
+            }
+            let largest = self.measure_largest();
             let others = (0..self.node.inboxes.len()).filter(|shard| *shard != usize::from(self.id));
             let claims = others.map(|shard| (self.node.metrics.shard(shard).outbox_largest.get(), shard));
             let larger = claims.max().filter(|(bytes, _)| *bytes > largest.map_or(0, |(bytes, _)| bytes));
@@ -32,13 +35,22 @@ impl Shard {
         }
     }
 
-    /// Finds the connection for which most bytes wait, and is not told goodbye yet.
-    pub(super) fn largest_outbox(&self) -> Option<(u64, u32)> {
-        if self.metrics.outbox_bytes.get() == 0 {
-            return None;
-        }
-        let lagging = self.connections.iter().filter(|(_, connection)| connection.is_live());
-        let outboxes = lagging.map(|(slot, connection)| (connection.outbox.bytes() as u64, slot as u32));
-        outboxes.max().filter(|(bytes, _)| *bytes > 0)
+    /// Shows the other shards, and whoever watches, what waits here.
+    pub(super) fn show_outboxes(&self) {
+        self.metrics.outbox_bytes.set(self.tally.bytes.get());
+        self.metrics.outboxes.set(self.tally.outboxes.get());
+        self.metrics.outbox_largest.set(self.tally.largest.get());
+    }
+
+    /// Finds the connection for which most bytes wait, and which is not told goodbye yet.
+    pub(super) fn measure_largest(&self) -> Option<(u64, u32)> {
+        // Idle connections must not be looked at for nothing.
+        let connections = (self.tally.bytes.get() > 0).then_some(&self.connections).into_iter().flatten();
+        let live = connections.filter(|(_, connection)| connection.is_live());
+        let outboxes = live.map(|(slot, connection)| (connection.outbox.bytes() as u64, slot as u32));
+        let largest = outboxes.max().filter(|(bytes, _)| *bytes > 0);
+        self.tally.largest.set(largest.map_or(0, |(bytes, _)| bytes));
+        self.metrics.outbox_largest.set(self.tally.largest.get());
+        largest
     }
 }

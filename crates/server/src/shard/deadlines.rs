@@ -54,7 +54,7 @@ impl Shard {
     /// a bug that is counted (R31).
     fn survey(&mut self) {
         self.remind_rooms();
-        self.metrics.outbox_largest.set(self.largest_outbox().map_or(0, |(bytes, _)| bytes));
+        self.measure_largest();
         // Part by part: to look at everybody would be most of what idle connections cost.
         let part = (self.connections.capacity() / SURVEYS).max(SURVEYED);
         let end = self.next_surveyed + part;

@@ -2,14 +2,12 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::Shard;
 use super::connection::{Connection, Phase};
 use super::ending::Reason;
 use super::fanout::{Batch, finish};
-use super::outbox::Slice;
-use crate::metrics::ShardMetrics;
+use super::outbox::{Slice, Tally};
 use parlour_protocol::ErrorCode;
 
 /// What a write left behind.
@@ -94,7 +92,7 @@ impl Shard {
             } else if connection.outbox.bytes() > lag_bytes {
                 self.laggards.find(slot, batch.room, batch.since);
             } else {
-                enqueue(connection, batch, batch.start, self.now.mono_ms, &self.metrics);
+                enqueue(connection, batch, batch.start, self.now.mono_ms, &self.tally);
                 mark(connection, slot, &mut self.dirty);
             }
         }
@@ -125,7 +123,7 @@ impl Shard {
         for (Write { slot, batch }, taken) in short.drain(..) {
             let batch = &batches[batch as usize];
             let connection = &mut self.connections[slot as usize];
-            enqueue(connection, batch, batch.start + taken, self.now.mono_ms, &self.metrics);
+            enqueue(connection, batch, batch.start + taken, self.now.mono_ms, &self.tally);
             mark(connection, slot, &mut self.dirty);
         }
         self.scratch.short = short;
@@ -158,7 +156,7 @@ impl Shard {
                     connection.outbox.push(
                         Slice { buffer, start: start + written },
                         self.now.mono_ms,
-                        &self.metrics,
+                        &self.tally,
                     );
                 }
                 Written::Failed => return self.end(slot, Reason::Lost),
@@ -171,7 +169,7 @@ impl Shard {
     /// Writes what waits for a socket, and judges a client that takes too little.
     pub(super) fn write_outbox(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
-        match connection.outbox.write_to(&mut connection.socket, self.now.mono_ms, &self.metrics) {
+        match connection.outbox.write_to(&mut connection.socket, self.now.mono_ms, &self.tally) {
             Ok(bytes) => self.metrics.bytes_out.add(bytes as u64),
             Err(_) => return self.end(slot, Reason::Lost),
         }
@@ -202,19 +200,13 @@ impl Shard {
 }
 
 /// Puts a batch, from `start` on, behind what waits for a connection.
-fn enqueue(
-    connection: &mut Connection,
-    batch: &Batch,
-    start: usize,
-    now_ms: u64,
-    metrics: &Arc<ShardMetrics>,
-) {
+fn enqueue(connection: &mut Connection, batch: &Batch, start: usize, now_ms: u64, tally: &Rc<Tally>) {
     if !connection.own.is_empty() {
         let mut own = std::mem::take(&mut connection.own);
         let start = finish(connection.variant.dialect, &mut own);
-        connection.outbox.push(Slice { buffer: Rc::new(own), start }, now_ms, metrics);
+        connection.outbox.push(Slice { buffer: Rc::new(own), start }, now_ms, tally);
     }
-    connection.outbox.push(Slice { buffer: Rc::clone(&batch.frames), start }, now_ms, metrics);
+    connection.outbox.push(Slice { buffer: Rc::clone(&batch.frames), start }, now_ms, tally);
 }
 
 /// Notes that a connection has something to write at the end of the turn.

@@ -204,3 +204,126 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parlour_hub::Effect;
+    use parlour_protocol::event::{Erased, Resync, TypingNotice, Unrecovered};
+    use parlour_protocol::{Epoch, UserId};
+
+    use super::*;
+    use crate::shard::measure::FanOut;
+    use crate::shard::outbox::Slice;
+
+    const SLOW: u32 = 0;
+
+    /// A room with two members; the first has not read what waits for it.
+    fn room() -> FanOut {
+        let mut fan_out = FanOut::new(2, "text", None).expect("sockets");
+        let FanOut { shard, .. } = &mut fan_out;
+        for slot in [SLOW, 1] {
+            shard.connections[slot as usize].phase = crate::shard::connection::Phase::Open;
+            shard.connections[slot as usize].permit.claim_user(&user()).expect("within the limits");
+        }
+        let buffer = Rc::new(vec![0; shard.node.config.limits.lag_bytes + 1]);
+        shard.connections[SLOW as usize].outbox.push(Slice { buffer, start: 0 }, 0, &shard.tally);
+        fan_out
+    }
+
+    fn user() -> UserId {
+        UserId::parse("Alice").expect("valid")
+    }
+
+    /// What would be written for the slow member.
+    fn told(shard: &mut Shard) -> usize {
+        std::mem::take(&mut shard.connections[SLOW as usize].own).len()
+    }
+
+    fn is_listed(shard: &Shard) -> bool {
+        shard.connections[SLOW as usize].rooms[0].place.is_some()
+    }
+
+    /// What the shard has asked the room for since this was looked at last.
+    fn asked(shard: &mut Shard) -> Vec<Lag> {
+        let lag = |mail| match mail {
+            Mail::Input { input: Input::CatchUp { lag, .. }, .. } => Some(lag),
+            _ => None,
+        };
+        shard.mails.come.drain(..).filter_map(lag).collect()
+    }
+
+    fn answer(shard: &mut Shard, room: &RoomName, after: u64, upto: u64, is_live: bool) {
+        let replay = Replayed { events: Vec::new(), upto: Seq(upto), is_live };
+        let (to, room) = (shard.id_of(SLOW), room.clone());
+        shard.apply(Effect::CatchUp { to, room, after: Seq(after), news: Vec::new(), replay });
+    }
+
+    fn notice(room: &RoomName) -> Event {
+        Event::Typing(TypingNotice { room: room.clone(), user: user(), active: true })
+    }
+
+    fn resync(room: &RoomName, head: u64) -> Event {
+        let (room, head, floor) = (room.clone(), Seq(head), Seq(0));
+        Event::Resync(Box::new(Resync { room, reason: Unrecovered::Epoch, epoch: Epoch(1), head, floor }))
+    }
+
+    #[tokio::test]
+    async fn a_slow_member_is_taken_off_the_list_where_its_last_turn_ended() {
+        let FanOut { mut shard, room, event, .. } = room();
+        shard.broadcast_here(&room, &event);
+        let mut batches = Vec::new();
+        shard.fanout.take_turn(&mut batches);
+        shard.write_batches(&mut batches);
+        assert!(!is_listed(&shard) && shard.connections[1].rooms[0].place.is_some());
+        assert_eq!((shard.laggards.count(), shard.laggards.place_count()), (1, 1));
+        shard.broadcast_here(&room, &notice(&room));
+        shard.ask_for_left_out(SLOW);
+        shard.ask_for_left_out(SLOW);
+        assert_eq!(asked(&mut shard), [Lag { after: Seq(0), missed_notices: true }], "once");
+        answer(&mut shard, &room, 0, 1, true);
+        assert!(is_listed(&shard));
+        assert_eq!((shard.laggards.count(), shard.laggards.place_count()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_another_place_is_void() {
+        let FanOut { mut shard, room, event, .. } = room();
+        shard.broadcast_here(&room, &event);
+        shard.settle(0);
+        answer(&mut shard, &room, 7, 9, true);
+        assert!(!is_listed(&shard));
+        // A part without anything: the store has failed. It is asked again, but not at once.
+        shard.ask_for_left_out(SLOW);
+        answer(&mut shard, &room, 0, 0, false);
+        shard.ask_for_left_out(SLOW);
+        assert_eq!(asked(&mut shard).len(), 1);
+        shard.now.mono_ms += AGAIN_MS;
+        shard.ask_for_left_out(SLOW);
+        assert_eq!(asked(&mut shard).len(), 1);
+        let name = room.clone();
+        shard.take_off_list(SLOW, &name);
+        assert_eq!((shard.laggards.count(), shard.laggards.place_count()), (0, 0));
+        answer(&mut shard, &room, 0, 9, true);
+        assert!(shard.connections[SLOW as usize].rooms.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_slow_member_is_told_of_another_history_and_goes_on_there() {
+        let FanOut { mut shard, room, event, .. } = room();
+        // Also who is about to be found slow.
+        shard.broadcast_here(&room, &resync(&room, 5));
+        shard.settle(0);
+        assert!(is_listed(&shard));
+        shard.broadcast_here(&room, &notice(&room));
+        shard.settle(0);
+        assert!(!is_listed(&shard));
+        shard.broadcast_here(&room, &event);
+        assert_eq!(told(&mut shard), 0);
+        shard.broadcast_here(&room, &resync(&room, 3));
+        assert_ne!(told(&mut shard), 0);
+        shard.broadcast_here(&room, &Event::Erased(Erased { room: room.clone(), user: user() }));
+        assert_ne!(told(&mut shard), 0);
+        shard.ask_for_left_out(SLOW);
+        assert_eq!(asked(&mut shard), [Lag { after: Seq(3), missed_notices: false }]);
+    }
+}

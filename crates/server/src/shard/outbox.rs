@@ -1,12 +1,11 @@
 //! What waits for one slow socket. An idle or fast connection owns nothing here.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::socket::Socket;
-use crate::metrics::ShardMetrics;
 
 /// Most slices handed to the kernel in one call.
 const SLICES: usize = 64;
@@ -25,7 +24,16 @@ struct Waiting {
     /// When the kernel last took something, on the shard's clock.
     progress_ms: u64,
     /// Where the bytes are counted, for as long as they are here.
-    metrics: Arc<ShardMetrics>,
+    tally: Rc<Tally>,
+}
+
+/// What waits in all outboxes of a shard.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) bytes: Cell<u64>,
+    pub(super) outboxes: Cell<u64>,
+    /// Bytes of the largest outbox; may be out of date where it has become smaller.
+    pub(super) largest: Cell<u64>,
 }
 
 /// A part of a buffer that may be shared by every member of a room.
@@ -58,14 +66,14 @@ impl Outbox {
     }
 
     /// Adds a slice behind all others.
-    pub(super) fn push(&mut self, slice: Slice, now_ms: u64, metrics: &Arc<ShardMetrics>) {
-        let waiting = self.waiting(now_ms, metrics);
+    pub(super) fn push(&mut self, slice: Slice, now_ms: u64, tally: &Rc<Tally>) {
+        let waiting = self.waiting(now_ms, tally);
         waiting.grow(slice.bytes().len());
         waiting.slices.push_back(slice);
     }
 
-    fn waiting(&mut self, now_ms: u64, metrics: &Arc<ShardMetrics>) -> &mut Waiting {
-        self.waiting.get_or_insert_with(|| Box::new(Waiting::new(now_ms, metrics)))
+    fn waiting(&mut self, now_ms: u64, tally: &Rc<Tally>) -> &mut Waiting {
+        self.waiting.get_or_insert_with(|| Box::new(Waiting::new(now_ms, tally)))
     }
 
     /// Forgets everything that the kernel has not begun to take.
@@ -92,9 +100,9 @@ impl Outbox {
         &mut self,
         socket: &mut Socket,
         now_ms: u64,
-        metrics: &Arc<ShardMetrics>,
+        tally: &Rc<Tally>,
     ) -> io::Result<usize> {
-        self.send_encrypted(socket, now_ms, metrics)?;
+        self.send_encrypted(socket, now_ms, tally)?;
         let mut total = 0;
         while let Some(waiting) = &mut self.waiting {
             if waiting.slices.is_empty() {
@@ -116,17 +124,12 @@ impl Outbox {
     }
 
     /// Lets go out what has been encrypted already. It blocks the connection like everything here.
-    fn send_encrypted(
-        &mut self,
-        socket: &mut Socket,
-        now_ms: u64,
-        metrics: &Arc<ShardMetrics>,
-    ) -> io::Result<()> {
+    fn send_encrypted(&mut self, socket: &mut Socket, now_ms: u64, tally: &Rc<Tally>) -> io::Result<()> {
         let before = socket.waiting();
         if before == 0 {
             return Ok(());
         }
-        let waiting = self.waiting(now_ms, metrics);
+        let waiting = self.waiting(now_ms, tally);
         match socket.send() {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             _ => {}
@@ -139,21 +142,21 @@ impl Outbox {
 }
 
 impl Waiting {
-    fn new(now_ms: u64, metrics: &Arc<ShardMetrics>) -> Self {
-        metrics.outboxes.add(1);
-        Self { slices: VecDeque::new(), bytes: 0, progress_ms: now_ms, metrics: Arc::clone(metrics) }
+    fn new(now_ms: u64, tally: &Rc<Tally>) -> Self {
+        tally.outboxes.set(tally.outboxes.get() + 1);
+        Self { slices: VecDeque::new(), bytes: 0, progress_ms: now_ms, tally: Rc::clone(tally) }
     }
 
     fn grow(&mut self, bytes: usize) {
+        let Tally { bytes: all, largest, .. } = &*self.tally;
         self.bytes += bytes;
-        self.metrics.outbox_bytes.add(bytes as u64);
-        let largest = &self.metrics.outbox_largest;
+        all.set(all.get() + bytes as u64);
         largest.set(largest.get().max(self.bytes as u64));
     }
 
     fn shrink(&mut self, bytes: usize) {
         self.bytes -= bytes;
-        self.metrics.outbox_bytes.sub(bytes as u64);
+        self.tally.bytes.set(self.tally.bytes.get() - bytes as u64);
     }
 
     fn write_once(&self, socket: &mut Socket) -> io::Result<usize> {
@@ -189,6 +192,6 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.shrink(self.bytes);
-        self.metrics.outboxes.sub(1);
+        self.tally.outboxes.set(self.tally.outboxes.get() - 1);
     }
 }

@@ -131,6 +131,7 @@ impl Shard {
         self.metrics.rooms.set(self.hub.room_count() as u64);
         self.metrics.members.set(self.fanout.place_count() + self.laggards.place_count());
         self.metrics.lagging.set(self.laggards.count());
+        self.show_outboxes();
         self.metrics.timers.set(self.wheel.len() as u64);
         self.metrics
             .inbox

@@ -98,7 +98,7 @@ impl Shard {
             true => 0,
             false => finish(connection.variant.dialect, &mut buffer),
         };
-        connection.outbox.push(Slice { buffer: Rc::new(buffer), start }, self.now.mono_ms, &self.metrics);
+        connection.outbox.push(Slice { buffer: Rc::new(buffer), start }, self.now.mono_ms, &self.tally);
     }
 
     /// Sends a private message or a notice of a private conversation to one of its participants.
