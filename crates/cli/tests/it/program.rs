@@ -51,13 +51,16 @@ impl Running {
     /// Waits for a line that holds `text`.
     pub(crate) fn line(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
+        let mut others = Vec::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left).map_err(|_| format!("no line with {text:?}"));
+            let line = self.lines.recv_timeout(left);
+            let line = line.map_err(|_| format!("no line with {text:?}, but {others:?}"));
             let line = line.expect("the program says so");
             if line.contains(text) {
                 return line;
             }
+            others.push(line);
         }
     }
 

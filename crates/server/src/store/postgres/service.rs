@@ -27,6 +27,10 @@ pub(super) struct Service {
     writing: Option<Writing>,
 }
 
+/// Attempts to reach a database that does not answer, while nobody depends on a quick refusal yet: a
+/// machine that starts is busy.
+const FIRST_ATTEMPTS: u32 = 5;
+
 /// What writes.
 pub(super) struct Writing {
     pub(super) writer: Writer,
@@ -44,7 +48,7 @@ impl Service {
     pub(super) async fn open(config: Config) -> Result<Self, OpenError> {
         let config = Rc::new(config);
         let link = |purpose| Link::new(Rc::clone(&config), purpose);
-        let session = Session::open(&config, Purpose::Append).await?;
+        let session = first(&config, Purpose::Append).await?;
         let failed = |fault| match fault {
             Fault::Postgres(error) => OpenError::Postgres(error),
             _ => OpenError::Damaged("its lineage cannot be read"),
@@ -63,7 +67,7 @@ impl Service {
 
     /// Connects to read the database as it is at this moment.
     pub(super) async fn open_snapshot(config: Config) -> Result<Self, OpenError> {
-        let session = Session::open(&config, Purpose::Snapshot).await?;
+        let session = first(&config, Purpose::Snapshot).await?;
         let link = Link::new(Rc::new(config), Purpose::Snapshot);
         link.adopt(session);
         Ok(Self { readers: vec![link], next_reader: Cell::new(0), writing: None })
@@ -110,4 +114,15 @@ async fn in_turn<T>(
     let deadline = Instant::now() + patience;
     let link = timeout_at(deadline, link.lock()).await.map_err(|_| Fault::Silent)?;
     link.run(deadline.duration_since(Instant::now()), work).await
+}
+
+/// Opens the first connection.
+async fn first(config: &Config, purpose: Purpose) -> Result<Session, OpenError> {
+    let mut attempts = 1;
+    loop {
+        match Session::open(config, purpose).await {
+            Err(OpenError::Silent) if attempts < FIRST_ATTEMPTS => attempts += 1,
+            outcome => return outcome,
+        }
+    }
 }
