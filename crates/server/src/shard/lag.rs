@@ -166,12 +166,7 @@ impl Shard {
     /// Asks again for what did not come.
     pub(super) fn remind_rooms(&mut self) {
         let slow: Vec<u32> = self.laggards.left_out.keys().copied().collect();
-        for slot in slow {
-            let connection = self.connections.get(slot as usize);
-            if connection.is_some_and(|slow| slow.outbox.is_empty() && slow.own.is_empty()) {
-                self.ask_for_left_out(slot);
-            }
-        }
+        slow.into_iter().for_each(|slot| self.go_on(slot));
     }
 
     /// Gives a slow member what was left out, and puts it back on the list if that is all.
@@ -201,6 +196,15 @@ impl Shard {
         news.iter().for_each(|news| self.count_inexact(news));
         for event in news.iter().chain(replay.events.iter().map(|event| &**event)) {
             self.send_event(slot, event);
+        }
+        self.go_on(slot);
+    }
+
+    /// Asks for more if nothing waits to be written: plain text shows little of some entries.
+    fn go_on(&mut self, slot: u32) {
+        let connection = self.connections.get(slot as usize);
+        if connection.is_some_and(|slow| slow.outbox.is_empty() && slow.own.is_empty()) {
+            self.ask_for_left_out(slot);
         }
     }
 }
