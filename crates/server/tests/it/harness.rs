@@ -24,7 +24,7 @@ pub(crate) mod wire;
 use faulty::FaultyStore;
 
 /// Longest wait for something that must come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server that is drained at the end of its test.
 pub(crate) struct TestServer {
