@@ -15,7 +15,7 @@ impl Default for Config {
             database: None,
             shards: 0,
             pin_shards: false,
-            io_uring: true,
+            io_uring: false,
             tls: Tls::default(),
             access: Access::default(),
             limits: Limits::default(),

@@ -50,7 +50,7 @@ settings! {
     "pin_shards", pin_shards, NOT_A_NUMBER,
         "Whether each of these threads stays on one core; for machines that do nothing else.";
     "io_uring", io_uring, NOT_A_NUMBER,
-        "Whether many sockets are written to in one system call, where the system lets us (Linux).";
+        "Whether many sockets are written to in one system call, where the system lets us (Linux). Worth trying where entering the kernel is dear; measure with `parlour bench fanout`.";
     "compression", compression, NOT_A_NUMBER,
         "Whether permessage-deflate is agreed to.";
 

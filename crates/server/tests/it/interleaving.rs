@@ -13,9 +13,20 @@ use crate::harness::wire::{Wire, Wish, close_frame, frame};
 /// is cut by another.
 #[tokio::test]
 async fn frames_of_broadcasts_answers_pongs_and_close_never_interleave() {
+    frames_stay_whole(false).await;
+}
+
+/// The same where one system call writes to many sockets, if the system lets us.
+#[tokio::test]
+async fn frames_by_io_uring_never_interleave() {
+    frames_stay_whole(true).await;
+}
+
+async fn frames_stay_whole(io_uring: bool) {
     const PUBLISHERS: usize = 4;
     const MESSAGES: usize = 250;
     let server = TestServer::start_with(|config| {
+        config.io_uring = io_uring;
         config.limits.rate_per_s = 0;
         config.limits.commit_queue = PUBLISHERS * MESSAGES;
     })
