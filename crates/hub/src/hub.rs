@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use parlour_protocol::event::{Erased, Event, Reply};
-use parlour_protocol::{Epoch, ErrorCode, RoomName, Seq, UserId};
+use parlour_protocol::{Epoch, ErrorCode, RoomName, Seq};
 
 use crate::effect::{Effect, StoreRequest};
 use crate::input::{Caller, Input, Now, Opened};
@@ -95,7 +95,7 @@ impl Hub {
             // An empty room answers as well as the real one, and costs no read of the store.
             (None, input) if is_for_members(name, &input) => {
                 let empty = Opened::nothing(Epoch::default());
-                Room::open(name.clone(), self.rules.is_durable(name), empty).handle(
+                Room::open(name.clone(), &self.rules, empty).handle(
                     Scene { now, rules: &self.rules },
                     input,
                     out,
@@ -148,10 +148,10 @@ impl Hub {
         self.rooms.len()
     }
 
-    /// Lists the rooms in memory that a user may enter, but for private conversations.
-    pub fn rooms<'a>(&'a self, user: &'a UserId) -> impl Iterator<Item = (&'a RoomName, Glance<'a>)> {
+    /// Lists the rooms in memory that somebody may enter, but for private conversations.
+    pub fn rooms<'a>(&'a self, caller: &'a Caller) -> impl Iterator<Item = (&'a RoomName, Glance<'a>)> {
         self.rooms.iter().filter_map(move |(name, slot)| match slot {
-            Slot::Open(open) if !name.is_private() => Some((name, open.room.glance(user)?)),
+            Slot::Open(open) if !name.is_private() => Some((name, open.room.glance(caller)?)),
             _ => None,
         })
     }
@@ -169,7 +169,7 @@ impl Hub {
             waiting.into_iter().for_each(|input| refuse(name, input, code, out));
             return;
         }
-        let mut room = Room::open(name.clone(), self.rules.is_durable(name), opened);
+        let mut room = Room::open(name.clone(), &self.rules, opened);
         for input in waiting {
             room.handle(Scene { now, rules: &self.rules }, input, out);
         }

@@ -1,12 +1,15 @@
 //! What can happen to a room.
 
+use std::sync::Arc;
+
 use compact_str::CompactString;
 use parlour_protocol::command::{HistoryQuery, SetPresence};
 use parlour_protocol::content::Settings;
-use parlour_protocol::{Epoch, ErrorCode, Position, Refusal, RequestId, Seq, UserId};
+use parlour_protocol::{Epoch, ErrorCode, Position, Refusal, RequestId, RoomName, Seq, UserId};
 
 use crate::effect::{Document, Ticket};
 use crate::log::{Draft, Head, NewEntry, Record, Snapshot, Stored};
+use crate::rights::{Grants, Rights};
 
 /// The time, as the caller sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +40,16 @@ pub struct Caller {
     pub user: UserId,
     /// The request to answer, if the client gave one.
     pub request: Option<RequestId>,
+    /// What the credentials allow beyond what everybody may.
+    pub grants: Option<Arc<Grants>>,
+}
+
+impl Caller {
+    /// Returns what the credentials allow in a room.
+    #[must_use]
+    pub fn rights_in(&self, room: &RoomName) -> Rights {
+        self.grants.as_ref().map_or(Rights::NONE, |grants| grants.in_room(room))
+    }
 }
 
 /// Something that happens to one room.

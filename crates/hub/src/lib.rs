@@ -6,7 +6,8 @@
 //! 2. [`room`]: one room, its members, its position and [`room::Room::deliver`], the one door that
 //!    every event passes.
 //! 3. [`session`]: what one connection may do, checked before a command reaches a room.
-//! 4. [`kind`]: what differs between kinds of rooms.
+//! 4. [`rights`]: what credentials, configuration and roles allow in a room.
+//! 5. [`kind`]: what differs between kinds of rooms.
 
 pub mod effect;
 pub mod hub;
@@ -14,6 +15,7 @@ pub mod input;
 pub mod kind;
 pub mod limits;
 pub mod log;
+pub mod rights;
 pub mod room;
 pub mod rules;
 pub mod session;

@@ -12,6 +12,7 @@ use crate::effect::Effect;
 use crate::input::{Caller, Ending, Input, Now, Opened};
 use crate::kind;
 use crate::log::{Record, RoomState, Snapshot};
+use crate::rights::Access;
 use crate::rules::Rules;
 
 mod catch_up;
@@ -63,6 +64,8 @@ pub struct Glance<'a> {
 pub struct Room {
     name: RoomName,
     durable: bool,
+    /// What every user may do here.
+    access: Access,
     epoch: Epoch,
     /// The newest event that was delivered; the next one must be its successor.
     position: Seq,
@@ -97,10 +100,11 @@ struct Errands {
 impl Room {
     /// Builds a room from what the store knows of it.
     #[must_use]
-    pub fn open(name: RoomName, durable: bool, opened: Opened) -> Self {
+    pub fn open(name: RoomName, rules: &Rules, opened: Opened) -> Self {
         let mut room = Self {
+            durable: rules.is_durable(&name),
+            access: rules.access(&name),
             name,
-            durable,
             epoch: Epoch::default(),
             position: Seq(0),
             floor: Seq(0),
@@ -207,12 +211,12 @@ impl Room {
         }
     }
 
-    /// Shows the room to a user who may enter it.
+    /// Shows the room to somebody who may enter it.
     #[must_use]
-    pub fn glance(&self, user: &UserId) -> Option<Glance<'_>> {
-        self.may_read(user).ok()?;
+    pub fn glance(&self, caller: &Caller) -> Option<Glance<'_>> {
+        self.may_read(caller).ok()?;
         let title = self.state.settings.title.as_ref().filter(|title| !title.is_empty());
-        Some(Glance { members: self.members.count(), title, read: self.cursors.read_by(user) })
+        Some(Glance { members: self.members.count(), title, read: self.cursors.read_by(&caller.user) })
     }
 
     /// The one door: every event with a position passes here, committed, announced or replayed.

@@ -2,6 +2,8 @@
 
 use parlour_protocol::{RoomName, limits};
 
+use crate::rights::Access;
+
 /// What the configuration says about rooms.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -20,6 +22,8 @@ pub struct Rules {
     pub recent_bytes: usize,
     /// Kinds of rooms by name; the first match counts, and without one a room is durable.
     pub patterns: Vec<Pattern>,
+    /// What every user may do in rooms about which no pattern says it.
+    pub access: Access,
 }
 
 /// Rooms whose name matches a pattern.
@@ -29,14 +33,16 @@ pub struct Pattern {
     pub pattern: String,
     /// Whether their messages are stored before they are broadcast.
     pub durable: bool,
+    /// What every user may do there; `None`: as everywhere.
+    pub access: Option<Access>,
 }
 
-impl Pattern {
-    fn matches(&self, name: &str) -> bool {
-        match self.pattern.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == self.pattern,
-        }
+/// Whether a room's name is the pattern, or begins with what stands before its `*`.
+#[must_use]
+pub fn matches(pattern: &str, room: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => room.starts_with(prefix),
+        None => room == pattern,
     }
 }
 
@@ -44,8 +50,18 @@ impl Rules {
     /// Whether messages of a room are stored before they are broadcast.
     #[must_use]
     pub fn is_durable(&self, room: &RoomName) -> bool {
-        let rule = self.patterns.iter().find(|rule| rule.matches(room.as_str()));
-        room.is_private() || rule.is_none_or(|rule| rule.durable)
+        room.is_private() || self.pattern(room).is_none_or(|rule| rule.durable)
+    }
+
+    /// What every user may do in a room; in a private conversation, its participants.
+    #[must_use]
+    pub fn access(&self, room: &RoomName) -> Access {
+        let told = self.pattern(room).and_then(|rule| rule.access);
+        told.unwrap_or(if room.is_private() { Access::Public } else { self.access })
+    }
+
+    fn pattern(&self, room: &RoomName) -> Option<&Pattern> {
+        self.patterns.iter().find(|rule| matches(&rule.pattern, room.as_str()))
     }
 }
 
@@ -59,6 +75,7 @@ impl Default for Rules {
             history: limits::HISTORY_MESSAGES,
             recent_bytes: 128 * 1024 * 1024,
             patterns: Vec::new(),
+            access: Access::Public,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::room::presence::Presence;
 #[test]
 fn what_is_kept_of_many_stays_small() {
     let kept = [
-        ("per connection: Session", size_of::<Session>(), 32),
+        ("per connection: Session", size_of::<Session>(), 56),
         ("per user in a room: entry of Members", size_of::<(UserId, Presence)>(), 80),
         ("per room: entry of Hub", size_of::<(RoomName, Slot)>(), 48),
         ("per room: Room, with what the hub notes", size_of::<Open>(), 640),

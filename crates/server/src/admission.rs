@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use parlour_hub::limits::Gcra;
+use parlour_hub::session::{Cost, Rates};
 use parlour_protocol::{ErrorCode, Refusal, UserId};
 
 use crate::clock::Clock;
@@ -157,12 +157,12 @@ impl Permit {
         Ok(())
     }
 
-    /// Takes one message out of the budget that all connections of the user share.
+    /// Takes what a command costs out of the budget that all connections of the user share.
     ///
     /// # Errors
-    /// The time to wait, in milliseconds.
-    pub fn spend(&self, rate: &Gcra, messages: u32, now_ns: u64) -> Result<(), u32> {
-        self.user.as_ref().map_or(Ok(()), |user| user.spend(rate, messages, now_ns))
+    /// `rate_limited` with the time to wait.
+    pub fn spend(&self, rates: &Rates, cost: &Cost, now_ns: u64) -> Result<(), Refusal> {
+        self.user.as_ref().map_or(Ok(()), |user| user.spend(rates, cost, now_ns))
     }
 
     fn release_address(&mut self) {
@@ -211,6 +211,8 @@ fn release(counts: &mut HashMap<AddressKey, u32>, key: AddressKey) {
 
 #[cfg(test)]
 mod tests {
+    use parlour_hub::limits::Gcra;
+
     use super::*;
 
     const HOME: &str = "192.0.2.1";
@@ -286,7 +288,9 @@ mod tests {
 
     #[test]
     fn a_budget_is_shared_and_survives_reconnecting() {
-        let (admission, rate) = (admission(|_| {}), Gcra::new(1, 2));
+        let slow = Gcra::new(1, 2);
+        let rates = Rates { messages: slow, bytes: slow, reads: slow, joins: slow, commands: slow };
+        let (admission, message) = (admission(|_| {}), Cost { messages: 1, ..Cost::default() });
         let connect = || {
             let mut permit = admission.admit(address(HOME)).expect("free");
             permit.claim_user(&user("Alice")).expect("free");
@@ -294,10 +298,11 @@ mod tests {
         };
         let now_ns = admission.clock.mono_ns() + 1_000_000_000;
         let (one, two) = (connect(), connect());
-        assert!(one.spend(&rate, 1, now_ns).is_ok() && two.spend(&rate, 1, now_ns).is_ok());
+        assert!(one.spend(&rates, &message, now_ns).is_ok() && two.spend(&rates, &message, now_ns).is_ok());
         drop((one, two));
         let again = connect();
-        assert_eq!(again.spend(&rate, 1, now_ns), Err(1_000));
-        assert!(again.spend(&rate, 1, now_ns + 1_000_000_000).is_ok());
+        let refusal = again.spend(&rates, &message, now_ns).expect_err("the budget is spent");
+        assert_eq!(refusal.retry_after_ms, Some(1_000));
+        assert!(again.spend(&rates, &message, now_ns + 1_000_000_000).is_ok());
     }
 }

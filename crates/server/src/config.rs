@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use parlour_hub::rights;
+
 mod check;
 mod database;
 mod defaults;
@@ -82,6 +84,8 @@ pub struct Access {
     pub behind_tls_proxy: bool,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Whether those proxies begin each connection with the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Acknowledges that the administration address can be reached from other machines.
     pub allow_remote_admin: bool,
 }
@@ -105,10 +109,22 @@ pub struct Limits {
     pub members_per_room: usize,
     /// Rooms with more users than this give no join, leave, typing and presence notices.
     pub notice_members: usize,
-    /// Commands per second in the long run, per connection and per user; 0 means no limit.
+    /// Messages per second in the long run, per connection and per user; 0 means no limit on speed.
     pub rate_per_s: u32,
-    /// Commands at once.
+    /// Messages at once.
     pub burst: u32,
+    /// Bytes of texts per second in the long run, per connection and per user; 0 means no limit.
+    pub bytes_per_s: usize,
+    /// Bytes of texts at once.
+    pub bytes_burst: usize,
+    /// Reads of the store per second in the long run, per connection and per user; 0 means no limit.
+    pub reads_per_s: u32,
+    /// Reads of the store at once.
+    pub reads_burst: u32,
+    /// Joins per second in the long run, per connection and per user; 0 means no limit.
+    pub joins_per_s: u32,
+    /// Joins at once.
+    pub joins_burst: u32,
     /// Most connections of this node.
     pub connections: usize,
     /// Most connections of one address (an IPv6 /64 counts as one).
@@ -157,6 +173,8 @@ pub struct RoomRule {
     pub pattern: String,
     /// Whether messages are stored before they are broadcast.
     pub durable: bool,
+    /// What every user may do there; `None`: as everywhere.
+    pub access: Option<rights::Access>,
     /// Whether their events are compressed for clients that can take it.
     pub compress: bool,
     /// What is kept of them.
@@ -167,22 +185,19 @@ impl RoomRule {
     /// Rooms whose messages are broadcast at once and never stored.
     #[must_use]
     pub fn ephemeral(pattern: &str) -> Self {
-        Self { pattern: pattern.into(), durable: false, compress: false, retention: Retention::default() }
+        Self {
+            pattern: pattern.into(),
+            durable: false,
+            access: None,
+            compress: false,
+            retention: Retention::default(),
+        }
     }
 
     /// Whether the rule is about a room.
     #[must_use]
     pub fn matches(&self, room: &str) -> bool {
-        matches(&self.pattern, room)
-    }
-}
-
-/// Whether a room's name is the pattern, or begins with what stands before its `*`.
-#[must_use]
-pub fn matches(pattern: &str, room: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => room.starts_with(prefix),
-        None => room == pattern,
+        parlour_hub::rules::matches(&self.pattern, room)
     }
 }
 

@@ -193,8 +193,8 @@ async fn route(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let greeting = response.extensions_mut().remove::<Box<Greeting>>().ok_or(ErrorCode::Internal)?;
         let visit = &mut *visit.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(user) = &greeting.user {
-            visit.permit.claim_user(user)?;
+        if let Some(identity) = &greeting.identity {
+            visit.permit.claim_user(&identity.user)?;
         }
         visit.greeting = Some(greeting);
     }

@@ -7,17 +7,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use parlour_hub::Effect;
+use parlour_hub::limits::Gcra;
+use parlour_hub::rights::Access;
 use parlour_hub::rules::{Pattern, Rules};
-use parlour_hub::session::{Permissions, Rates};
+use parlour_hub::session::Rates;
 use parlour_protocol::command::Hello;
 use parlour_protocol::event::Window;
-use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, UserId, limits};
+use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, limits};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::commit::{CommitQueue, Drafts, error_code};
-use crate::config::{Config, DatabaseUrl, Timeouts};
+use crate::config::{Config, DatabaseUrl, Limits, Timeouts};
 use crate::documents::DocumentQueue;
 use crate::errands::Errands;
 use crate::inbox::{Inbox, Mail};
@@ -28,6 +30,7 @@ use crate::shell::Shell;
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, StoreError};
 use crate::upgrade::Upgraded;
+use crate::verifier::{Credentials, Identity};
 use crate::writes::Writes;
 
 /// One running server.
@@ -56,8 +59,6 @@ pub struct Node {
     pub writes: Writes,
     /// The rates that sessions obey.
     pub rates: Rates,
-    /// What users may do.
-    pub permissions: Permissions,
     /// The limits of frames and messages.
     pub frame_limits: parlour_websocket::Limits,
     /// Whether messages are sent back instead of being carried out (conformance suites).
@@ -101,8 +102,7 @@ impl Node {
         let writes = Writes::choose(&config);
         metrics.node().io_uring.set(u64::from(writes.is_ring()));
         let node = Self {
-            rates: Rates::new(config.limits.rate_per_s, config.limits.burst),
-            permissions: Permissions::Everything,
+            rates: rates(&config.limits),
             frame_limits: parlour_websocket::Limits {
                 max_message_bytes: config.limits.message_bytes,
                 max_fragments: config.limits.fragments,
@@ -196,8 +196,13 @@ impl Node {
             history: self.config.limits.history,
             recent_bytes: self.config.limits.recent_bytes / self.inboxes.len(),
             patterns: patterns
-                .map(|rule| Pattern { pattern: rule.pattern.clone(), durable: rule.durable })
+                .map(|rule| Pattern {
+                    pattern: rule.pattern.clone(),
+                    durable: rule.durable,
+                    access: rule.access,
+                })
                 .collect(),
+            access: if self.config.dev { Access::Public } else { Access::Members },
         }
     }
 
@@ -233,8 +238,9 @@ impl Node {
     ///
     /// # Errors
     /// The refusal that ends the connection.
-    pub fn verify_hello(&self, hello: &Hello) -> Result<UserId, Refusal> {
-        self.shell.verify(hello.token.as_deref(), hello.user.as_ref())
+    pub fn verify_hello(&self, hello: &Hello) -> Result<Identity, Refusal> {
+        let (token, user) = (hello.token.as_deref(), hello.user.as_ref());
+        self.shell.verifier.verify(Credentials { token, user })
     }
 
     /// Logs and counts a failure of the store, and returns what clients are told.
@@ -245,6 +251,19 @@ impl Node {
         self.metrics.store_error(error);
         tracing::warn!(%error, "the store failed");
         error_code(error)
+    }
+}
+
+fn rates(limits: &Limits) -> Rates {
+    let is_limited = limits.rate_per_s > 0;
+    let rate = |per_s, burst| if is_limited { Gcra::new(per_s, burst) } else { Gcra::new(0, 1) };
+    let most = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+    Rates {
+        messages: rate(limits.rate_per_s, limits.burst),
+        bytes: rate(most(limits.bytes_per_s), most(limits.bytes_burst)),
+        reads: rate(limits.reads_per_s, limits.reads_burst),
+        joins: rate(limits.joins_per_s, limits.joins_burst),
+        commands: Rates::commands_beside(limits.rate_per_s, limits.burst),
     }
 }
 

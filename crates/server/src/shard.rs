@@ -70,28 +70,43 @@ pub struct Shard {
     metrics: Arc<ShardMetrics>,
     now: Now,
     hub: Hub,
-    registry: mio::Registry,
     connections: Slab<Connection>,
-    next_generation: u32,
-    /// Connections with something to read, in the order of their turns.
-    readable: VecDeque<(u32, u32)>,
     users: Users,
     fanout: Fanout,
     laggards: Laggards,
-    tally: Rc<Tally>,
-    /// Connections with messages of their own to write at the end of the turn.
-    dirty: Vec<u32>,
-    writer: Writer,
-    wheel: Wheel,
+    intake: Intake,
+    output: Output,
+    mails: Mails,
+    schedule: Schedule,
+    pace: Pace,
     codec: Codec,
     scratch: Scratch,
-    mails: Mails,
-    pace: Pace,
+}
+
+/// What comes from sockets.
+struct Intake {
+    registry: mio::Registry,
+    next_generation: u32,
+    /// Connections with something to read, in the order of their turns.
+    readable: VecDeque<(u32, u32)>,
+}
+
+/// What goes to sockets.
+struct Output {
+    writer: Writer,
+    /// Connections with messages of their own to write at the end of the turn.
+    dirty: Vec<u32>,
+    tally: Rc<Tally>,
+}
+
+/// What is done at its time, in milliseconds on the shard's clock.
+struct Schedule {
+    wheel: Wheel,
     next_tick_ms: u64,
-    drain_spread_ms: Option<u64>,
     next_survey_ms: u64,
     /// Where the next survey begins.
     next_surveyed: usize,
+    drain_spread_ms: Option<u64>,
 }
 
 /// Compression state and the read buffer, shared by all connections.
@@ -132,27 +147,25 @@ impl Shard {
             pace: Pace::new(node.config.timeouts.gather),
             mails: Mails::new(node.inboxes.len()),
             node,
-            registry,
             connections: Slab::new(),
-            next_generation: 0,
-            readable: VecDeque::new(),
+            intake: Intake { registry, next_generation: 0, readable: VecDeque::new() },
+            output: Output { writer: Writer::new(uses_ring), dirty: Vec::new(), tally: Rc::default() },
+            schedule: Schedule {
+                wheel: Wheel::new(),
+                next_tick_ms: 0,
+                next_survey_ms: 0,
+                next_surveyed: 0,
+                drain_spread_ms: None,
+            },
             users: Users::default(),
             fanout: Fanout::default(),
             laggards: Laggards::default(),
-            tally: Rc::default(),
-            dirty: Vec::new(),
-            writer: Writer::new(uses_ring),
-            wheel: Wheel::new(),
             codec: Codec {
                 inflater: Inflater::new(),
                 deflater: Deflater::new(level, window_bits),
                 read_buffer: vec![0; READ_BUFFER],
             },
             scratch: Scratch::default(),
-            next_tick_ms: 0,
-            drain_spread_ms: None,
-            next_survey_ms: 0,
-            next_surveyed: 0,
         }
     }
 

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use axum::Router;
-use parlour_protocol::{Refusal, UserId};
 
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::server::Purpose;
-use crate::verifier::{self, Credentials, Verifier};
+use crate::verifier::{self, Verifier};
 
 /// Everything that a request needs to be answered, on whichever thread.
 #[derive(Debug)]
@@ -87,14 +86,6 @@ impl Shell {
     /// Lets nobody in from now on.
     pub fn set_draining(&self) {
         self.health.draining.store(true, Relaxed);
-    }
-
-    /// Decides who shows these credentials.
-    ///
-    /// # Errors
-    /// Those of [`Verifier::verify`].
-    pub fn verify(&self, token: Option<&str>, user: Option<&UserId>) -> Result<UserId, Refusal> {
-        self.verifier.verify(Credentials { token, user }).map(|identity| identity.user)
     }
 }
 

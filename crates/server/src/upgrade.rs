@@ -10,14 +10,14 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use parlour_protocol::dialect::DialectId;
-use parlour_protocol::{ErrorCode, Refusal, RoomName, UserId};
+use parlour_protocol::{ErrorCode, Refusal, RoomName};
 use parlour_websocket::handshake::deflate::{self, DeflateParams};
 use parlour_websocket::handshake::{accept_key, validate_key};
 
 use crate::admission::Permit;
 use crate::config::{Access, Config};
 use crate::tls::channel::Channel;
-use crate::verifier::{Credentials, Verifier};
+use crate::verifier::{Credentials, Identity, Verifier};
 
 mod origin;
 mod query;
@@ -52,7 +52,7 @@ pub struct Greeting {
     /// The agreement on permessage-deflate, if there is one.
     pub deflate: Option<DeflateParams>,
     /// Who the client is, where the request proved it.
-    pub user: Option<UserId>,
+    pub identity: Option<Identity>,
     /// A room to enter at once.
     pub room: Option<RoomName>,
     /// How many of its last messages to replay.
@@ -87,7 +87,7 @@ pub fn negotiate(head: &Parts, config: &Config, verifier: &dyn Verifier) -> Resu
     let greeting = Greeting {
         dialect,
         deflate: config.compression.then(|| negotiate_deflate(&head.headers)).flatten(),
-        user: identify(&query, dialect, token, config, verifier)?,
+        identity: identify(&query, dialect, token, config, verifier)?,
         room: query.room(dialect)?,
         history: query.history(dialect, config.limits.history)?,
     };
@@ -166,7 +166,7 @@ fn identify(
     token: Option<&str>,
     config: &Config,
     verifier: &dyn Verifier,
-) -> Result<Option<UserId>, Refusal> {
+) -> Result<Option<Identity>, Refusal> {
     let is_text = dialect == DialectId::Text;
     let named = match config.access.anonymous {
         true => query.user(dialect)?,
@@ -179,7 +179,7 @@ fn identify(
     if is_text {
         query::check_text_user(&identity.user)?;
     }
-    Ok(Some(identity.user))
+    Ok(Some(identity))
 }
 
 fn negotiate_deflate(headers: &HeaderMap) -> Option<DeflateParams> {

@@ -1,7 +1,10 @@
 //! From credentials to an identity.
 
 use std::fmt;
+use std::sync::Arc;
 
+use compact_str::CompactString;
+use parlour_hub::rights::Grants;
 use parlour_protocol::{ErrorCode, Refusal, UserId};
 
 /// What a client showed, in the handshake or in `hello`.
@@ -18,6 +21,21 @@ pub struct Credentials<'a> {
 pub struct Identity {
     /// The user.
     pub user: UserId,
+    /// What else the credentials say; `None` if nothing.
+    pub pass: Option<Arc<Pass>>,
+}
+
+/// What credentials say beyond the name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pass {
+    /// What the user may do beyond what everybody may.
+    pub grants: Arc<Grants>,
+    /// The id of the token.
+    pub token: Option<CompactString>,
+    /// When the token was issued, in seconds since the Unix epoch.
+    pub issued_s: Option<i64>,
+    /// When it expires, in milliseconds since the Unix epoch.
+    pub expires_ms: Option<i64>,
 }
 
 /// Turns credentials into an identity.
@@ -46,7 +64,7 @@ impl Verifier for Anonymous {
         let user = credentials.user.ok_or_else(|| {
             Refusal::because(ErrorCode::Unauthenticated, "say who you are: `user` is missing")
         })?;
-        Ok(Identity { user: user.clone() })
+        Ok(Identity { user: user.clone(), pass: None })
     }
 }
 
@@ -89,7 +107,7 @@ mod tests {
         let with_token = Credentials { token: Some("x"), ..named };
         let code = |outcome: Result<Identity, Refusal>| outcome.map_err(|refusal| refusal.code);
 
-        assert_eq!(code(Anonymous.verify(named)), Ok(Identity { user: alice.clone() }));
+        assert_eq!(code(Anonymous.verify(named)), Ok(Identity { user: alice.clone(), pass: None }));
         assert_eq!(code(Anonymous.verify(Credentials::default())), Err(ErrorCode::Unauthenticated));
         assert_eq!(code(Nobody.verify(named)), Err(ErrorCode::Unauthenticated));
         assert_eq!(code(Nobody.verify(with_token)), Err(ErrorCode::InvalidToken));

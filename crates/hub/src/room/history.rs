@@ -10,6 +10,7 @@ use super::{Room, Scene, answer, kind, refuse, store_refusal};
 use crate::effect::{Effect, StoreRequest, Ticket};
 use crate::input::Caller;
 use crate::log::{Record, Span};
+use crate::rights::Action;
 
 /// Most unread messages of one conversation that are sent without being asked for.
 const INBOX: u32 = 50;
@@ -48,7 +49,8 @@ impl Room {
         query: &HistoryQuery,
         limit: u32,
     ) -> Result<(), Refusal> {
-        self.may_read_log(&caller.user)?;
+        self.may_read_log(caller)?;
+        self.require(caller, Action::History)?;
         if limit == 0 || limit > scene.rules.history {
             let rule = format!("limit is 1 to {}", scene.rules.history);
             return Err(Refusal::because(ErrorCode::InvalidLimit, rule));
@@ -115,7 +117,7 @@ impl Room {
             (Ticket::Block(block), records) => self.block_read(scene, block, records, out),
             (Ticket::History { caller, query }, Ok(records)) => {
                 // The user may have lost the right to read meanwhile (P21), or the log its name.
-                if let Err(refusal) = self.may_read_log(&caller.user) {
+                if let Err(refusal) = self.may_read_log(&caller) {
                     return refuse(&caller, refusal, out);
                 }
                 let delivered = records.into_iter().filter(|record| record.seq <= self.position);

@@ -59,7 +59,7 @@ impl Room {
     }
 
     fn may_join(&self, scene: Scene<'_>, caller: &Caller) -> Result<(), Refusal> {
-        self.may_read_log(&caller.user)?;
+        self.may_read_log(caller)?;
         if self.members.count() >= scene.rules.members_per_room && !self.members.contains_user(&caller.user) {
             return Err(Refusal::because(ErrorCode::LimitExceeded, "the room is full"));
         }
@@ -82,7 +82,7 @@ impl Room {
         let Some(Stage::Behind(after)) = stage else {
             return self.nothing_more(caller, stage, out);
         };
-        if let Err(refusal) = self.may_read_log(&caller.user) {
+        if let Err(refusal) = self.may_read_log(&caller) {
             return refuse(&caller, refusal, out);
         }
         if let Some(reason) = self.lost_after(after) {

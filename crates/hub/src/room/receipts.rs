@@ -117,7 +117,7 @@ impl Room {
 
     /// Lists how far those have got who may read here, at most as many as an answer names.
     pub(super) fn receipts(&self) -> Vec<Receipt> {
-        let readers = self.cursors.0.iter().filter(|(user, _)| self.may_read(user).is_ok());
+        let readers = self.cursors.0.iter().filter(|(user, _)| !self.is_stranger(user));
         readers
             .take(limits::MEMBERS_LISTED)
             .map(|(user, (read, delivered))| Receipt {
@@ -130,7 +130,7 @@ impl Room {
 
     /// Counts those who may read here and have read, or have got, an event.
     fn count(&self, seq: Seq) -> (u32, u32) {
-        let readers = self.cursors.0.iter().filter(|(user, _)| self.may_read(user).is_ok());
+        let readers = self.cursors.0.iter().filter(|(user, _)| !self.is_stranger(user));
         readers.fold((0, 0), |(read, delivered), (_, (r, d))| {
             (read + u32::from(*r >= seq), delivered + u32::from(*d >= seq))
         })

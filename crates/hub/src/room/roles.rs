@@ -12,21 +12,55 @@ use super::{Room, Scene, answer, refuse, store_refusal};
 use crate::effect::Effect;
 use crate::input::{Caller, Ending};
 use crate::log::{Guard, NewEntry, RoomState};
+use crate::rights::{Action, Rights};
 
 impl Room {
-    /// Whether a user may enter the room and read in it.
-    pub(super) fn may_read(&self, user: &UserId) -> Result<(), Refusal> {
-        let is_stranger = match self.name.is_private() {
+    /// Whether the room is somebody else's: a private one, in which the user has no part.
+    pub(super) fn is_stranger(&self, user: &UserId) -> bool {
+        match self.name.is_private() {
             true => self.name.peer_of(user).is_none(),
             false => self.state.is_private() && !self.state.roles.contains_key(user),
-        };
-        // The same answer as for what does not exist: a stranger does not learn that it does.
-        if is_stranger { Err(ErrorCode::NotFound.into()) } else { Ok(()) }
+        }
     }
 
-    /// Whether a user may read in the room now.
-    pub(super) fn may_read_log(&self, user: &UserId) -> Result<(), Refusal> {
-        self.may_read(user)?;
+    /// Decides what somebody may do here: what every user may, what the credentials allow, and what
+    /// the role adds.
+    pub(super) fn rights_of(&self, caller: &Caller) -> Rights {
+        let granted = caller.rights_in(&self.name);
+        if self.is_stranger(&caller.user) && (self.name.is_private() || !granted.has(Action::Moderate)) {
+            return Rights::NONE;
+        }
+        let role =
+            self.state.roles.get(&caller.user).map_or(Rights::NONE, |role| self.access.rights_of(*role));
+        self.access.rights() | granted | role
+    }
+
+    /// Checks that somebody may do something here.
+    ///
+    /// # Errors
+    /// `forbidden`, or `not_found` to those who may not even know that the room exists.
+    pub(super) fn require(&self, caller: &Caller, action: Action) -> Result<(), Refusal> {
+        let rights = self.rights_of(caller);
+        match action {
+            action if rights.has(action) => Ok(()),
+            // The same answer as for what does not exist: a stranger does not learn that it does.
+            _ if !rights.has(Action::Join) => Err(ErrorCode::NotFound.into()),
+            action => {
+                let rule = format!("you have no right to `{}` in this room", action.word());
+                Err(Refusal::because(ErrorCode::Forbidden, rule))
+            }
+        }
+    }
+
+    /// Whether somebody may enter the room and read in it.
+    pub(super) fn may_read(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.require(caller, Action::Join)?;
+        self.require(caller, Action::Read)
+    }
+
+    /// Whether somebody may read in the room now.
+    pub(super) fn may_read_log(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.may_read(caller)?;
         match self.errands.reload {
             Some(_) => Err(store_refusal(ErrorCode::Unavailable)),
             None => Ok(()),
@@ -35,6 +69,7 @@ impl Room {
 
     /// Decides about all entries of a draft, and what the commit has still to check.
     pub(super) fn permit_all(&self, caller: &Caller, entries: &[NewEntry]) -> Result<Guard, Refusal> {
+        self.require(caller, Action::Publish)?;
         if !self.may_speak(caller) {
             return Err(forbidden("join the room before publishing in it"));
         }
@@ -117,7 +152,7 @@ impl Room {
     }
 
     pub(super) fn info(&self, caller: Caller, out: &mut Vec<Effect>) {
-        if let Err(refusal) = self.may_read(&caller.user) {
+        if let Err(refusal) = self.may_read(&caller) {
             return refuse(&caller, refusal, out);
         }
         let RoomState { settings, roles, pins } = self.state.clone();

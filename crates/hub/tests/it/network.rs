@@ -15,7 +15,7 @@ use proptest::test_runner::TestRunner;
 
 use crate::model::{GRACE_MS, Model};
 use crate::store::{Fault, Hold};
-use crate::world::{World, conn, room, user};
+use crate::world::{World, conn, onlooker, room, user};
 
 use op::{MOST_AT_ONCE, Op, PLACES, ROOMS};
 
@@ -60,7 +60,7 @@ struct Network {
 
 impl Network {
     fn new(recent_bytes: usize) -> Self {
-        let pattern = Pattern { pattern: "live:*".to_owned(), durable: false };
+        let pattern = Pattern { pattern: "live:*".to_owned(), durable: false, access: None };
         let rules = Rules { grace_ms: GRACE_MS, recent_bytes, patterns: vec![pattern], ..Rules::default() };
         let mut world = World::new(rules);
         // More bytes than the ring and one replay hold.
@@ -99,7 +99,7 @@ impl Network {
 
     fn check(&mut self) {
         let hub = &self.world.hub;
-        let may_come = |user: &UserId| hub.rooms(user).any(|(name, _)| name.as_str() == CLUB);
+        let may_come = |user: &UserId| hub.rooms(&onlooker(user)).any(|(name, _)| name.as_str() == CLUB);
         self.model.keep_waiting_for(&rooms(3), may_come);
         self.model.assert_told();
         assert_eq!(self.world.counts(&USERS[0]), self.model.counts(), "the users of each room");

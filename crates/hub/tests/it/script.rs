@@ -137,7 +137,7 @@ impl Stage {
     }
 
     fn add_pattern(&mut self, pattern: &str) -> Option<()> {
-        self.rules.patterns.push(Pattern { pattern: pattern.to_owned(), durable: false });
+        self.rules.patterns.push(Pattern { pattern: pattern.to_owned(), durable: false, access: None });
         self.world = World::new(self.rules.clone());
         Some(())
     }

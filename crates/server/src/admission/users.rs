@@ -6,8 +6,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use parlour_hub::limits::Gcra;
-use parlour_protocol::UserId;
+use parlour_hub::session::{Budget, Cost, Rates};
+use parlour_protocol::{Refusal, UserId};
 
 /// The users who are counted, by name.
 #[derive(Debug, Default)]
@@ -25,7 +25,24 @@ struct Entry(Arc<User>);
 pub(super) struct User {
     pub(super) id: UserId,
     connections: AtomicU32,
-    arrival_ns: AtomicU64,
+    /// When each part of the budget is full again, in nanoseconds.
+    full_ns: Parts,
+}
+
+/// A [`Budget`] that several shards spend from.
+#[derive(Debug, Default)]
+struct Parts {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+    reads: AtomicU64,
+    joins: AtomicU64,
+}
+
+impl Parts {
+    fn each(&self) -> [&AtomicU64; 4] {
+        let Self { messages, bytes, reads, joins } = self;
+        [messages, bytes, reads, joins]
+    }
 }
 
 impl Users {
@@ -42,7 +59,7 @@ impl Users {
         if self.entries.len() >= most {
             return None;
         }
-        let user = Arc::new(User { id: id.clone(), connections: 0.into(), arrival_ns: 0.into() });
+        let user = Arc::new(User { id: id.clone(), connections: 0.into(), full_ns: Parts::default() });
         self.entries.insert(Entry(Arc::clone(&user)));
         Some(user)
     }
@@ -74,22 +91,32 @@ impl User {
         may
     }
 
-    /// Takes messages out of the budget.
+    /// Takes what a command costs out of the budget.
     ///
     /// Two connections on two shards that spend at the same moment may both pass; the budget is
     /// charged for both.
     ///
     /// # Errors
-    /// The time to wait, in milliseconds.
-    pub(super) fn spend(&self, rate: &Gcra, messages: u32, now_ns: u64) -> Result<(), u32> {
-        let before = self.arrival_ns.load(Relaxed);
-        let after = rate.charge(messages, before, now_ns)?;
-        self.arrival_ns.fetch_add(after.saturating_sub(before), Relaxed);
+    /// `rate_limited` with the time to wait.
+    pub(super) fn spend(&self, rates: &Rates, cost: &Cost, now_ns: u64) -> Result<(), Refusal> {
+        let [messages, bytes, reads, joins] = self.full_ns.each().map(|part| part.load(Relaxed));
+        let before = Budget { messages, bytes, reads, joins };
+        let after = rates.charge(cost, before, now_ns)?;
+        let more = [
+            after.messages.saturating_sub(messages),
+            after.bytes.saturating_sub(bytes),
+            after.reads.saturating_sub(reads),
+            after.joins.saturating_sub(joins),
+        ];
+        for (part, more) in self.full_ns.each().into_iter().zip(more).filter(|(_, more)| *more > 0) {
+            part.fetch_add(more, Relaxed);
+        }
         Ok(())
     }
 
     fn is_forgettable(&self, now_ns: u64) -> bool {
-        self.connections.load(Relaxed) == 0 && self.arrival_ns.load(Relaxed) <= now_ns
+        let is_full = self.full_ns.each().into_iter().all(|part| part.load(Relaxed) <= now_ns);
+        self.connections.load(Relaxed) == 0 && is_full
     }
 }
 
@@ -124,7 +151,7 @@ mod tests {
     #[test]
     fn refilled_budgets_are_swept_and_the_table_has_a_cap() {
         let mut users = Users::default();
-        let spent = |user: &User, until_ns| user.arrival_ns.store(until_ns, Relaxed);
+        let spent = |user: &User, until_ns| user.full_ns.messages.store(until_ns, Relaxed);
         for number in 0..2_000 {
             let user = users.entry(&user(&format!("u{number}")), 0, 2_000).expect("below the cap");
             spent(&user, 10);

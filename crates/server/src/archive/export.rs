@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parlour_hub::log::{Snapshot, Span};
+use parlour_hub::rules::matches;
 use parlour_protocol::{RoomName, Seq};
 use sha2::{Digest as _, Sha256};
 
@@ -11,7 +12,6 @@ use super::line::{ExportEnd, Frame, Preface, RoomEnd, RoomLine, VERSION, write_e
 use super::reader::{FileError, hex};
 use super::resume::{Begun, Place};
 use super::{PART, Totals};
-use crate::config::matches;
 use crate::store::{Store, StoreError};
 
 /// Rooms that are listed at once.

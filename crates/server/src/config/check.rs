@@ -84,6 +84,12 @@ fn conflicts(config: &Config, errors: &mut Vec<ConfigError>) {
         &config.admin_listen,
         "it must differ from `listen`, or clients could reach the administration",
     );
+    rule(
+        !config.access.proxy_protocol || !config.access.trusted_proxies.is_empty(),
+        "access.proxy_protocol",
+        &config.access.proxy_protocol,
+        "anybody could say to be somebody else: list the proxies in `access.trusted_proxies`",
+    );
     for room in &config.rooms {
         let prefix = room.pattern.strip_suffix('*').unwrap_or(&room.pattern);
         rule(

@@ -73,6 +73,8 @@ settings! {
         "Says that a proxy in front of this server speaks TLS; needed to listen on a public address.";
     "access.trusted_proxies", access.trusted_proxies, NOT_A_NUMBER,
         "Addresses or ranges of proxies whose `X-Forwarded-For` is believed.";
+    "access.proxy_protocol", access.proxy_protocol, NOT_A_NUMBER,
+        "Whether those proxies begin each connection with the PROXY protocol (version 1 or 2).";
     "access.allow_remote_admin", access.allow_remote_admin, NOT_A_NUMBER,
         "Acknowledges that `admin_listen` can be reached from other machines; it asks for no password.";
 
@@ -93,9 +95,21 @@ settings! {
     "limits.notice_members", limits.notice_members, 0..=100_000,
         "Rooms with more users than this give no join, leave, typing and presence notices.";
     "limits.rate_per_s", limits.rate_per_s, 0..=1_000_000,
-        "Messages per second in the long run, per connection and per user; 0 means no limit.";
+        "Messages per second in the long run, per connection and per user; 0 means no limit on speed, whatever the other rates say.";
     "limits.burst", limits.burst, 1..=1_000_000,
         "Messages at once.";
+    "limits.bytes_per_s", limits.bytes_per_s, 0..=1_073_741_824,
+        "Bytes of messages per second in the long run, per connection and per user; 0 means no limit.";
+    "limits.bytes_burst", limits.bytes_burst, 1..=1_073_741_824,
+        "Bytes of messages at once.";
+    "limits.reads_per_s", limits.reads_per_s, 0..=1_000_000,
+        "Pages of history, searches and lists per second in the long run, per connection and per user; 0 means no limit.";
+    "limits.reads_burst", limits.reads_burst, 1..=1_000_000,
+        "Pages of history, searches and lists at once.";
+    "limits.joins_per_s", limits.joins_per_s, 0..=1_000_000,
+        "Rooms entered per second in the long run, per connection and per user; 0 means no limit.";
+    "limits.joins_burst", limits.joins_burst, 1..=1_000_000,
+        "Rooms entered at once.";
     "limits.connections", limits.connections, 0..=10_000_000,
         "Most connections of this node; 0 means as many as open files and memory allow.";
     "limits.connections_per_address", limits.connections_per_address, 1..=10_000_000,

@@ -3,6 +3,7 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
 
+use parlour_hub::rights::Access;
 use serde::Deserialize;
 
 use super::settings::{find, nearest};
@@ -101,6 +102,7 @@ struct RawRoom {
     pattern: String,
     #[serde(default = "durable")]
     durable: bool,
+    access: Option<RawAccess>,
     compress: Option<bool>,
     keep_days: Option<NonZeroU32>,
     keep_messages: Option<NonZeroU64>,
@@ -116,7 +118,29 @@ impl From<RawRoom> for RoomRule {
         };
         // Rooms that are not stored carry what is small, frequent and soon replaced.
         let compress = raw.compress.unwrap_or(raw.durable);
-        Self { pattern: raw.pattern, durable: raw.durable, compress, retention }
+        let access = raw.access.map(Access::from);
+        Self { pattern: raw.pattern, durable: raw.durable, access, compress, retention }
+    }
+}
+
+/// `access` of a `[[room]]`.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RawAccess {
+    Public,
+    Members,
+    ReadOnly,
+    Announcement,
+}
+
+impl From<RawAccess> for Access {
+    fn from(raw: RawAccess) -> Self {
+        match raw {
+            RawAccess::Public => Self::Public,
+            RawAccess::Members => Self::Members,
+            RawAccess::ReadOnly => Self::ReadOnly,
+            RawAccess::Announcement => Self::Announcement,
+        }
     }
 }
 

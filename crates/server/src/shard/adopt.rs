@@ -1,8 +1,9 @@
 //! From an upgraded socket to a session.
 
+use std::sync::Arc;
+
 use parlour_hub::Input;
 use parlour_hub::input::Caller;
-use parlour_hub::session::Action;
 use parlour_protocol::command::{Hello, Resume};
 use parlour_protocol::event::{Event, Limits, Reply, Welcome};
 use parlour_protocol::{ErrorCode, Refusal, RequestId, RoomName, UserId, limits};
@@ -16,6 +17,7 @@ use super::read::{self, token};
 use super::socket::Socket;
 use crate::logging::Truncated;
 use crate::upgrade::{Greeting, Upgraded};
+use crate::verifier::Identity;
 
 impl Shard {
     /// Takes an upgraded connection.
@@ -23,7 +25,7 @@ impl Shard {
         let mut early = std::mem::take(&mut upgraded.early);
         let slot = self.insert(upgraded);
         let Connection { socket, generation, .. } = &mut self.connections[slot as usize];
-        if let Err(error) = socket.register(&self.registry, token(slot, *generation)) {
+        if let Err(error) = socket.register(&self.intake.registry, token(slot, *generation)) {
             tracing::warn!(kind = %error.kind(), "a connection cannot be watched");
             return self.end(slot, Reason::Lost);
         }
@@ -37,16 +39,17 @@ impl Shard {
 
     pub(super) fn insert(&mut self, upgraded: Upgraded) -> u32 {
         let Upgraded { stream, channel, early: _, address, greeting, permit } = upgraded;
-        self.next_generation = self.next_generation.wrapping_add(1);
+        self.intake.next_generation = self.intake.next_generation.wrapping_add(1);
         let variant = Variant { dialect: greeting.dialect, deflate: greeting.deflate };
         let now_ms = self.now.mono_ms;
         let hello_ms = self.node.timeout_ms(|timeouts| timeouts.hello);
         let connection = Connection {
-            generation: self.next_generation,
+            generation: self.intake.next_generation,
             socket: Socket::new(stream, channel),
             input: read::Input::Drained,
             is_over: false,
             permit,
+            pass: None,
             decoder: Decoder::new(Role::Server, greeting.deflate.is_some()),
             variant,
             phase: Phase::Greeting { until_ms: now_ms + hello_ms },
@@ -70,7 +73,7 @@ impl Shard {
         self.metrics.connections_opened.inc();
         tracing::debug!(address = %Truncated(address), slot, shard = self.id, "connection opened");
         self.check_by(slot, now_ms + hello_ms.min(self.ping_interval_ms()));
-        if self.drain_spread_ms.is_some() {
+        if self.schedule.drain_spread_ms.is_some() {
             // Upgraded while the node was already going away.
             self.connections[slot as usize].timing.drain = Some(Moment::at(now_ms));
             self.check_by(slot, now_ms);
@@ -82,8 +85,8 @@ impl Shard {
     fn begin(&mut self, slot: u32, greeting: Greeting) {
         if self.node.is_echo {
             self.connections[slot as usize].phase = Phase::Open;
-        } else if let Some(user) = greeting.user.clone() {
-            self.welcome(slot, &user, None, Vec::new(), Some(greeting));
+        } else if let Some(identity) = greeting.identity.clone() {
+            self.welcome(slot, identity, None, Vec::new(), Some(greeting));
         } else if greeting.room.is_some() {
             self.connections[slot as usize].extra().greeting = Some(Box::new(greeting));
         }
@@ -92,7 +95,7 @@ impl Shard {
     /// Answers `hello`.
     pub(super) fn hello(&mut self, slot: u32, id: Option<RequestId>, hello: Hello) {
         let identity = match self.node.verify_hello(&hello) {
-            Ok(user) => user,
+            Ok(identity) => identity,
             Err(refusal) => {
                 let code = refusal.code;
                 self.refuse(slot, id, refusal);
@@ -101,10 +104,10 @@ impl Shard {
         };
         let connection = &mut self.connections[slot as usize];
         match connection.user() {
-            Some(user) if *user != identity => self.end(slot, Reason::Error(ErrorCode::IdentityChange)),
+            Some(user) if *user != identity.user => self.end(slot, Reason::Error(ErrorCode::IdentityChange)),
             _ => {
                 let greeting = connection.extra.as_mut().and_then(|extra| extra.greeting.take());
-                self.welcome(slot, &identity, id, hello.resume, greeting.map(|greeting| *greeting));
+                self.welcome(slot, identity, id, hello.resume, greeting.map(|greeting| *greeting));
             }
         }
     }
@@ -112,25 +115,26 @@ impl Shard {
     fn welcome(
         &mut self,
         slot: u32,
-        user: &UserId,
+        Identity { user, pass }: Identity,
         id: Option<RequestId>,
         resume: Vec<Resume>,
         greeting: Option<Greeting>,
     ) {
         let is_new = matches!(self.connections[slot as usize].phase, Phase::Greeting { .. });
-        if is_new && let Err(refusal) = self.connections[slot as usize].permit.claim_user(user) {
+        if is_new && let Err(refusal) = self.connections[slot as usize].permit.claim_user(&user) {
             let code = refusal.code;
             self.refuse(slot, id, refusal);
             return self.end(slot, Reason::Error(code));
         }
-        let welcome = self.describe_welcome(user, &resume);
+        self.connections[slot as usize].pass = pass;
+        let welcome = self.describe_welcome(&user, &resume);
         self.send(slot, &Reply { id, event: Event::Welcome(Box::new(welcome)) });
         if is_new {
-            self.users.add(user, slot);
+            self.users.add(&user, slot);
             let connection = &mut self.connections[slot as usize];
             connection.phase = Phase::Open;
             connection.extra().gate = Some(Gate { missing: usize::MAX, ..Gate::default() });
-            self.ask_conversations(slot, user);
+            self.ask_conversations(slot, &user);
         }
         for Resume { room, since } in resume {
             self.enter(slot, None, &room, Some(since), 0);
@@ -194,12 +198,13 @@ impl Shard {
             let rule = format!("a connection may be in {most} rooms; leave one first");
             return Err(Refusal::because(ErrorCode::LimitExceeded, rule));
         }
-        self.allow(Action::Join, room)
+        Ok(())
     }
 
     /// Builds who asks, for a connection whose user is known.
     pub(super) fn caller(&self, slot: u32, request: Option<RequestId>) -> Option<Caller> {
-        let user = self.connections[slot as usize].user()?.clone();
-        Some(Caller { conn: self.id_of(slot), user, request })
+        let connection = &self.connections[slot as usize];
+        let grants = connection.pass.as_ref().map(|pass| Arc::clone(&pass.grants));
+        Some(Caller { conn: self.id_of(slot), user: connection.user()?.clone(), request, grants })
     }
 }

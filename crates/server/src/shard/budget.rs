@@ -17,7 +17,7 @@ impl Shard {
         loop {
             self.show_outboxes();
             // Who holds nothing has nothing to give.
-            if self.tally.bytes.get() == 0 || !self.node.is_over_budget() {
+            if self.output.tally.bytes.get() == 0 || !self.node.is_over_budget() {
                 return;
             }
             let largest = self.measure_largest();
@@ -37,20 +37,21 @@ impl Shard {
 
     /// Shows the other shards, and whoever watches, what waits here.
     pub(super) fn show_outboxes(&self) {
-        self.metrics.outbox_bytes.set(self.tally.bytes.get());
-        self.metrics.outboxes.set(self.tally.outboxes.get());
-        self.metrics.outbox_largest.set(self.tally.largest.get());
+        self.metrics.outbox_bytes.set(self.output.tally.bytes.get());
+        self.metrics.outboxes.set(self.output.tally.outboxes.get());
+        self.metrics.outbox_largest.set(self.output.tally.largest.get());
     }
 
     /// Finds the connection for which most bytes wait, and which is not told goodbye yet.
     pub(super) fn measure_largest(&self) -> Option<(u64, u32)> {
         // Idle connections must not be looked at for nothing.
-        let connections = (self.tally.bytes.get() > 0).then_some(&self.connections).into_iter().flatten();
+        let connections =
+            (self.output.tally.bytes.get() > 0).then_some(&self.connections).into_iter().flatten();
         let live = connections.filter(|(_, connection)| connection.is_live());
         let outboxes = live.map(|(slot, connection)| (connection.outbox.bytes() as u64, slot as u32));
         let largest = outboxes.max().filter(|(bytes, _)| *bytes > 0);
-        self.tally.largest.set(largest.map_or(0, |(bytes, _)| bytes));
-        self.metrics.outbox_largest.set(self.tally.largest.get());
+        self.output.tally.largest.set(largest.map_or(0, |(bytes, _)| bytes));
+        self.metrics.outbox_largest.set(self.output.tally.largest.get());
         largest
     }
 }

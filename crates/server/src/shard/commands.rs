@@ -3,9 +3,8 @@
 use parlour_hub::Input;
 use parlour_hub::input::{Caller, CursorKind};
 use parlour_hub::log::NewEntry;
-use parlour_hub::session::Action;
 use parlour_protocol::command::{
-    Command, Configure, Cursor, HistoryQuery, Request, Search, SetPresence, StatusQuery,
+    Command, Configure, Cursor, HistoryQuery, Request, SetPresence, StatusQuery,
 };
 use parlour_protocol::dialect::{Decoded, DialectId, Misunderstood};
 use parlour_protocol::event::{Ack, Event, Left, Pong, Reply};
@@ -71,10 +70,8 @@ impl Shard {
         admitted: Result<(), Refusal>,
     ) {
         let slot = caller.conn.slot;
-        let allowed = admitted
-            .and_then(|()| self.allow(Action::Publish, room))
-            .and_then(|()| self.may_follow(slot, room, &entries))
-            .and_then(|()| self.may_ask(room));
+        let allowed =
+            admitted.and_then(|()| self.may_follow(slot, room, &entries)).and_then(|()| self.may_ask(room));
         match allowed {
             Ok(()) => {
                 self.connections[slot as usize].in_flight += 1;
@@ -91,28 +88,13 @@ impl Shard {
         }
     }
 
-    /// Checks rate and permission.
+    /// Checks the rate; what is allowed is for the room to say.
     fn admit(&mut self, slot: u32, command: &Command) -> Result<(), Refusal> {
         let now_ns = self.node.clock.mono_ns();
         let connection = &mut self.connections[slot as usize];
         let permit = &connection.permit;
-        connection.session.admit(now_ns, &self.node.rates, command, |rate, messages| {
-            permit.spend(rate, messages, now_ns)
-        })?;
-        match command {
-            Command::History(query) => self.allow(Action::Read, &query.room),
-            Command::Info(info) => self.allow(Action::Read, &info.room),
-            Command::Search(Search { room: Some(room), .. }) => self.allow(Action::Read, room),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether this node lets anybody do that; the hook for roles.
-    pub(super) fn allow(&self, action: Action, room: &RoomName) -> Result<(), Refusal> {
-        match self.node.permissions.allow(action, room) {
-            true => Ok(()),
-            false => Err(ErrorCode::Forbidden.into()),
-        }
+        let rates = &self.node.rates;
+        connection.session.admit(now_ns, rates, command, |cost| permit.spend(rates, cost, now_ns))
     }
 
     fn carry_command(&mut self, slot: u32, caller: Caller, command: Command) {

@@ -19,6 +19,7 @@ use super::read::Input;
 use super::socket::Socket;
 use crate::admission::Permit;
 use crate::upgrade::Greeting;
+use crate::verifier::Pass;
 
 /// What a shard keeps of a connection. Buffers exist only while something is incomplete or blocked.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Connection {
     /// The peer sends no more than what is there to be read.
     pub(super) is_over: bool,
     pub(super) permit: Permit,
+    /// What the user's credentials say; `None`: nothing beyond the name.
+    pub(super) pass: Option<Arc<Pass>>,
     pub(super) decoder: Decoder,
     pub(super) variant: Variant,
     pub(super) phase: Phase,

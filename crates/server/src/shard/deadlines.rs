@@ -28,14 +28,14 @@ impl Shard {
         if due_ms < connection.timing.check_ms {
             connection.timing.check_ms = due_ms;
             let generation = connection.generation;
-            self.wheel.add(Entry { slot, generation, due_ms });
+            self.schedule.wheel.add(Entry { slot, generation, due_ms });
         }
     }
 
     /// Lets pass what is due: deadlines of connections, and of rooms.
     pub(super) fn tick(&mut self) {
         let mut due = std::mem::take(&mut self.scratch.due);
-        self.wheel.advance(self.now.mono_ms, &mut due);
+        self.schedule.wheel.advance(self.now.mono_ms, &mut due);
         for entry in due.drain(..) {
             self.check(entry);
         }
@@ -44,8 +44,8 @@ impl Shard {
         self.hub.tick(self.now, &mut effects);
         self.carry_out(&mut effects);
         self.scratch.effects = effects;
-        if self.now.mono_ms >= self.next_survey_ms {
-            self.next_survey_ms = self.now.mono_ms + SURVEY_MS;
+        if self.now.mono_ms >= self.schedule.next_survey_ms {
+            self.schedule.next_survey_ms = self.now.mono_ms + SURVEY_MS;
             self.survey();
         }
     }
@@ -57,14 +57,14 @@ impl Shard {
         self.measure_largest();
         // Part by part: to look at everybody would be most of what idle connections cost.
         let part = (self.connections.capacity() / SURVEYS).max(SURVEYED);
-        let end = self.next_surveyed + part;
-        for slot in self.next_surveyed..end {
+        let end = self.schedule.next_surveyed + part;
+        for slot in self.schedule.next_surveyed..end {
             if self.is_stale(slot) {
                 self.metrics.stale_reaped.inc();
                 self.end(slot as u32, Reason::Lost);
             }
         }
-        self.next_surveyed = if end < self.connections.capacity() { end } else { 0 };
+        self.schedule.next_surveyed = if end < self.connections.capacity() { end } else { 0 };
     }
 
     fn is_stale(&self, slot: usize) -> bool {
@@ -145,7 +145,8 @@ impl Shard {
     pub(super) fn ping_interval_ms(&self) -> u64 {
         let interval_ms = self.node.timeout_ms(|timeouts| timeouts.ping);
         let spread = interval_ms / 10 + 1;
-        interval_ms - (u64::from(self.next_generation).wrapping_mul(0x9e37_79b9) ^ self.now.mono_ms) % spread
+        interval_ms
+            - (u64::from(self.intake.next_generation).wrapping_mul(0x9e37_79b9) ^ self.now.mono_ms) % spread
     }
 
     fn drain_deadline(&self, slot: u32) -> Option<u64> {
@@ -160,7 +161,7 @@ impl Shard {
 
     /// Tells every connection that the node goes away, and spreads their ends over a time.
     pub(super) fn drain(&mut self, spread_ms: u64) {
-        self.drain_spread_ms = Some(spread_ms);
+        self.schedule.drain_spread_ms = Some(spread_ms);
         let slots: Vec<u32> = self.connections.iter().map(|(slot, _)| slot as u32).collect();
         let count = slots.len().max(1) as u64;
         let goaway = Event::GoAway(GoAway {

@@ -29,7 +29,7 @@ pub(super) struct Write {
 impl Shard {
     /// Writes what this turn has gathered.
     pub(super) fn flush(&mut self) {
-        while self.fanout.is_dirty() || !self.dirty.is_empty() {
+        while self.fanout.is_dirty() || !self.output.dirty.is_empty() {
             let mut batches = std::mem::take(&mut self.scratch.batches);
             self.fanout.take_turn(&mut batches);
             self.write_batches(&mut batches);
@@ -92,8 +92,8 @@ impl Shard {
             } else if connection.outbox.bytes() > lag_bytes {
                 self.laggards.find(slot, batch.room, batch.since);
             } else {
-                enqueue(connection, batch, batch.start, self.now.mono_ms, &self.tally);
-                mark(connection, slot, &mut self.dirty);
+                enqueue(connection, batch, batch.start, self.now.mono_ms, &self.output.tally);
+                mark(connection, slot, &mut self.output.dirty);
             }
         }
     }
@@ -106,7 +106,7 @@ impl Shard {
             (&connections[write.slot as usize].socket, &batch.frames[batch.start..])
         });
         let (mut bytes, mut short) = (0, std::mem::take(&mut self.scratch.short));
-        self.writer.write_all(planned, |index, taken| {
+        self.output.writer.write_all(planned, |index, taken| {
             let batch = &batches[writes[index].batch as usize];
             match outcome(taken, batch.frames.len() - batch.start) {
                 Written::Everything => bytes += (batch.frames.len() - batch.start) as u64,
@@ -123,15 +123,15 @@ impl Shard {
         for (Write { slot, batch }, taken) in short.drain(..) {
             let batch = &batches[batch as usize];
             let connection = &mut self.connections[slot as usize];
-            enqueue(connection, batch, batch.start + taken, self.now.mono_ms, &self.tally);
-            mark(connection, slot, &mut self.dirty);
+            enqueue(connection, batch, batch.start + taken, self.now.mono_ms, &self.output.tally);
+            mark(connection, slot, &mut self.output.dirty);
         }
         self.scratch.short = short;
         writes.clear();
     }
 
     fn flush_dirty(&mut self) {
-        for slot in std::mem::take(&mut self.dirty) {
+        for slot in std::mem::take(&mut self.output.dirty) {
             let Some(connection) = self.connections.get_mut(slot as usize) else {
                 continue;
             };
@@ -156,7 +156,7 @@ impl Shard {
                     connection.outbox.push(
                         Slice { buffer, start: start + written },
                         self.now.mono_ms,
-                        &self.tally,
+                        &self.output.tally,
                     );
                 }
                 Written::Failed => return self.end(slot, Reason::Lost),
@@ -169,7 +169,7 @@ impl Shard {
     /// Writes what waits for a socket, and judges a client that takes too little.
     pub(super) fn write_outbox(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
-        match connection.outbox.write_to(&mut connection.socket, self.now.mono_ms, &self.tally) {
+        match connection.outbox.write_to(&mut connection.socket, self.now.mono_ms, &self.output.tally) {
             Ok(bytes) => self.metrics.bytes_out.add(bytes as u64),
             Err(_) => return self.end(slot, Reason::Lost),
         }
@@ -252,8 +252,8 @@ mod tests {
         socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).expect("an option of TCP");
         drop(peer);
         let (conn, user) = (shard.id_of(0), UserId::parse("Alice").expect("valid"));
-        let request = Caller { conn, user, request: None };
-        shard.writer = Writer::Each;
+        let request = Caller { conn, user, request: None, grants: None };
+        shard.output.writer = Writer::Each;
         // The member is on the list while this is said, and the answer to its `leave` settles the list.
         shard.broadcast_here(&room, &event);
         shard.apply(Effect::Detach { from: conn, room, request, refusal: None });

@@ -230,7 +230,7 @@ mod tests {
             shard.connections[slot as usize].permit.claim_user(&user()).expect("within the limits");
         }
         let buffer = Rc::new(vec![0; shard.node.config.limits.lag_bytes + 1]);
-        shard.connections[SLOW as usize].outbox.push(Slice { buffer, start: 0 }, 0, &shard.tally);
+        shard.connections[SLOW as usize].outbox.push(Slice { buffer, start: 0 }, 0, &shard.output.tally);
         fan_out
     }
 

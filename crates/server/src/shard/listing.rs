@@ -56,7 +56,7 @@ impl Shard {
     /// Adds the rooms of this shard; the last shard has the unread messages counted.
     pub(super) fn list_rooms(&mut self, list: &RoomList) {
         let mut rooms = list.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = self.hub.rooms(&list.caller.user).map(|(room, glance)| {
+        let here = self.hub.rooms(&list.caller).map(|(room, glance)| {
             let summary = RoomSummary {
                 room: room.clone(),
                 member_count: u32::try_from(glance.members).unwrap_or(u32::MAX),

@@ -54,7 +54,13 @@ impl FanOut {
                 channel: None,
                 early: Vec::new(),
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                greeting: Greeting { dialect: DialectId::Json, deflate, user: None, room: None, history: 0 },
+                greeting: Greeting {
+                    dialect: DialectId::Json,
+                    deflate,
+                    identity: None,
+                    room: None,
+                    history: 0,
+                },
                 permit,
             });
             let variant = shard.connections[slot as usize].variant;
@@ -63,7 +69,7 @@ impl FanOut {
             shard.connections[slot as usize].rooms.push(Membership { room: shared, place });
             peers.push(peer);
         }
-        shard.writer = Writer::Nowhere;
+        shard.output.writer = Writer::Nowhere;
         let event = message(&room, text);
         Ok(Self { shard, room, event, _peers: peers })
     }

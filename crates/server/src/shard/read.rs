@@ -71,17 +71,17 @@ impl Shard {
             && connection.input != Input::Listed
         {
             connection.input = Input::Listed;
-            self.readable.push_back((slot, connection.generation));
+            self.intake.readable.push_back((slot, connection.generation));
         }
     }
 
     /// Reads each socket that has something once, as far as the turn goes.
     pub(super) fn read_sockets(&mut self) {
-        for _ in 0..self.readable.len() {
+        for _ in 0..self.intake.readable.len() {
             if self.pace.is_spent() {
                 return;
             }
-            if let Some((slot, generation)) = self.readable.pop_front()
+            if let Some((slot, generation)) = self.intake.readable.pop_front()
                 && self.is_current(slot, generation)
             {
                 self.contain(slot, |shard| shard.read_socket(slot));

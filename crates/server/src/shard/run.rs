@@ -66,8 +66,8 @@ impl Shard {
         news.iter().filter(|event| event.token() != MAIL).for_each(|event| self.on_ready(event));
         self.read_sockets();
         let is_last = self.open_mails();
-        if self.now.mono_ms >= self.next_tick_ms {
-            self.next_tick_ms = self.now.mono_ms + TICK_MS;
+        if self.now.mono_ms >= self.schedule.next_tick_ms {
+            self.schedule.next_tick_ms = self.now.mono_ms + TICK_MS;
             self.tick();
         }
         // Before anybody is written to: whoever hears an answer may rely on what it tells, on all shards.
@@ -87,11 +87,12 @@ impl Shard {
 
     /// Returns how long the shard may sleep if nothing happens.
     fn patience(&self) -> Duration {
-        if !self.readable.is_empty() || !self.mails.come.is_empty() {
+        if !self.intake.readable.is_empty() || !self.mails.come.is_empty() {
             return Duration::ZERO;
         }
         let now_ns = self.node.clock.mono_ns();
-        let tick = Duration::from_millis(self.next_tick_ms).saturating_sub(Duration::from_nanos(now_ns));
+        let tick =
+            Duration::from_millis(self.schedule.next_tick_ms).saturating_sub(Duration::from_nanos(now_ns));
         self.pace.patience(now_ns).map_or(tick, |patience| patience.min(tick))
     }
 
@@ -132,7 +133,7 @@ impl Shard {
         self.metrics.members.set(self.fanout.place_count() + self.laggards.place_count());
         self.metrics.lagging.set(self.laggards.count());
         self.show_outboxes();
-        self.metrics.timers.set(self.wheel.len() as u64);
+        self.metrics.timers.set(self.schedule.wheel.len() as u64);
         self.metrics
             .inbox
             .set((self.node.inboxes[usize::from(self.id)].len() + self.mails.come.len()) as u64);
@@ -140,7 +141,7 @@ impl Shard {
 
     /// Whether anything is to be written at the end of the turn.
     fn has_to_write(&self) -> bool {
-        self.fanout.is_dirty() || !self.dirty.is_empty()
+        self.fanout.is_dirty() || !self.output.dirty.is_empty()
     }
 }
 

@@ -14,7 +14,7 @@ use super::fanout::{FULL, append_message, finish};
 use super::outbox::Slice;
 use crate::inbox::Mail;
 use parlour_hub::Input;
-use parlour_hub::input::{Caller, CursorKind};
+use parlour_hub::input::CursorKind;
 
 /// Most private messages held back while the unread ones are read; more come out of order.
 const HELD: usize = 1_000;
@@ -76,7 +76,7 @@ impl Shard {
         }
         let connection = &mut self.connections[slot as usize];
         if !std::mem::replace(&mut connection.is_dirty, true) {
-            self.dirty.push(slot);
+            self.output.dirty.push(slot);
         }
     }
 
@@ -98,7 +98,11 @@ impl Shard {
             true => 0,
             false => finish(connection.variant.dialect, &mut buffer),
         };
-        connection.outbox.push(Slice { buffer: Rc::new(buffer), start }, self.now.mono_ms, &self.tally);
+        connection.outbox.push(
+            Slice { buffer: Rc::new(buffer), start },
+            self.now.mono_ms,
+            &self.output.tally,
+        );
     }
 
     /// Sends a private message or a notice of a private conversation to one of its participants.
@@ -151,7 +155,7 @@ impl Shard {
         else {
             return;
         };
-        let Some(user) = self.connections[slot as usize].user().cloned() else {
+        let Some(caller) = self.caller(slot, None) else {
             return;
         };
         match self.connections[slot as usize].extra().gate.as_mut() {
@@ -162,8 +166,7 @@ impl Shard {
             return self.open_gate(slot);
         }
         for (room, read) in cursors {
-            let caller = Caller { conn, user: user.clone(), request: None };
-            self.dispatch(&room, Input::Inbox { caller, read });
+            self.dispatch(&room, Input::Inbox { caller: caller.clone(), read });
         }
     }
 
@@ -198,8 +201,10 @@ impl Shard {
         else {
             return;
         };
-        if user != message.from && connection.is_live() {
-            let caller = Caller { conn: self.id_of(slot), user, request: None };
+        if user != message.from
+            && connection.is_live()
+            && let Some(caller) = self.caller(slot, None)
+        {
             let input = Input::Advance { caller, seq: message.seq, cursor: CursorKind::Read };
             let room = message.room.clone();
             // Later: the room may be in the middle of delivering this very message.

@@ -9,7 +9,7 @@ use crate::admission::Permit;
 #[test]
 fn what_is_kept_of_many_stays_small() {
     let kept = [
-        ("per connection: Connection", size_of::<Connection>(), 256),
+        ("per connection: Connection", size_of::<Connection>(), 288),
         ("per connection: Decoder, inside", size_of::<parlour_websocket::Decoder>(), 16),
         ("per connection: Permit, inside", size_of::<Permit>(), 32),
         ("per connection: Outbox, inside", size_of::<Outbox>(), 8),

@@ -201,12 +201,12 @@ fn the_greeting_says_what_the_request_said() {
     let greeting = |line: &str| accepted(&dev, &[line]).greeting;
     let text = greeting("GET /ws?room=live%3AEURUSD&user=Alice+B&other=1 HTTP/1.1");
     assert_eq!(text.room.expect("a room").as_str(), "live:EURUSD");
-    assert_eq!(text.user.expect("a user").as_str(), "Alice B");
+    assert_eq!(text.identity.expect("a user").user.as_str(), "Alice B");
     assert_eq!(text.history, 50);
     let json = greeting("GET /ws?format=json&history=7 HTTP/1.1");
-    assert_eq!((json.room, json.user, json.history), (None, None, 7));
+    assert_eq!((json.room, json.identity, json.history), (None, None, 7));
     assert_eq!(greeting("GET /ws?format=json HTTP/1.1").history, 0);
-    assert!(greeting("GET /ws?format=json&user=a:b HTTP/1.1").user.is_some());
+    assert!(greeting("GET /ws?format=json&user=a:b HTTP/1.1").identity.is_some());
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn outside_development_a_name_proves_nothing() {
     refused(&config, &[text], ErrorCode::Unauthenticated); // A1
     refused(&config, &[text, "+Authorization: Bearer x"], ErrorCode::InvalidToken);
     let json = "GET /ws?format=json&user=b HTTP/1.1";
-    assert_eq!(accepted(&config, &[json]).greeting.user, None, "hello will tell");
+    assert_eq!(accepted(&config, &[json]).greeting.identity, None, "hello will tell");
     refused(&config, &[json, "+Authorization: bearer x"], ErrorCode::InvalidToken);
     let subprotocol = "+Sec-WebSocket-Protocol: parlour.json.v1, parlour.bearer.x";
     refused(&config, &[json, subprotocol], ErrorCode::InvalidToken);

@@ -16,7 +16,8 @@ use crate::harness::{Json, TestServer};
 fn keep(retention: Retention) -> impl Fn(&mut Config) {
     move |config| {
         config.limits.rate_per_s = 0;
-        config.rooms = vec![RoomRule { pattern: "*".into(), durable: true, compress: true, retention }];
+        config.rooms =
+            vec![RoomRule { pattern: "*".into(), durable: true, access: None, compress: true, retention }];
     }
 }
 

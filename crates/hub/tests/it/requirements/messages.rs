@@ -11,7 +11,7 @@ fn r38_a_private_message_waits_for_its_recipient() {
         say(&mut world, &conversation, &alice, conn(1), &format!("psst {number}"));
     }
     assert_eq!(world.hub.room_count(), 0, "it waits in the store, not in memory");
-    let caller = Caller { conn: conn(2), user: bob, request: None };
+    let caller = Caller { conn: conn(2), user: bob, request: None, grants: None };
     let mut unread = Vec::new();
     world.feed(&conversation, Input::Inbox { caller, read: Seq(1) }, &mut |seen| {
         if let Seen::Effect(Effect::Unread { to, events, .. }, _) = seen {

@@ -55,7 +55,7 @@ fn r36_typing_is_coalesced_expires_and_is_no_message() {
     let mut heard = Heard::default();
     for key in 0..50 {
         heard.0.extend(advance(&mut world, key * 100).0);
-        let caller = Caller { conn: conn(2), user: bob.clone(), request: None };
+        let caller = Caller { conn: conn(2), user: bob.clone(), request: None, grants: None };
         heard.0.extend(feed(&mut world, &general, Input::Typing { caller, active: true }).0);
     }
     let says = |active: bool| move |event: &Event| matches!(event, Event::Typing(t) if t.active == active);

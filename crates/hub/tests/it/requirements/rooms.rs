@@ -11,7 +11,7 @@ fn r1_empty_rooms_leave_memory() {
     let (alice, conn) = (user("alice"), conn(1));
     let names: Vec<RoomName> = (0..1_000).map(|number| room(&format!("room {number}"))).collect();
     for (_, name) in (0..ROUNDS).zip(names.iter().cycle()) {
-        let caller = Caller { conn, user: alice.clone(), request: None };
+        let caller = Caller { conn, user: alice.clone(), request: None, grants: None };
         let enter = Input::Join { caller: caller.clone(), since: None, history: 0, presence: ONLINE };
         world.feed(name, enter, &mut |_| {});
         world.feed(name, Input::Leave { caller }, &mut |_| {});
@@ -58,7 +58,7 @@ fn r7_leave_detach_and_leave_together_are_one_departure_in_any_order() {
         join(&mut world, &general, &bob, conn(2));
         let mut left = 0;
         for step in order {
-            let caller = Caller { conn: conn(2), user: bob.clone(), request: None };
+            let caller = Caller { conn: conn(2), user: bob.clone(), request: None, grants: None };
             let end = |ending| Input::Detach { conn: conn(2), user: bob.clone(), ending };
             let input = match step {
                 0 | 1 => Input::Leave { caller },
