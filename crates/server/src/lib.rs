@@ -18,6 +18,7 @@ pub mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod node;
+mod proxy_protocol;
 pub mod server;
 pub mod shard;
 pub mod shell;

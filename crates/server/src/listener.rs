@@ -1,6 +1,6 @@
 //! From a listening socket to upgraded connections.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,9 @@ use crate::admission::Permit;
 use crate::http::{self, problem};
 use crate::logging::Truncated;
 use crate::node::Node;
+use crate::proxy_protocol;
 use crate::shell::Shell;
+use crate::tls::live::LiveCertificate;
 use crate::tls::stream::{HandshakeError, Stream};
 
 /// Refused clients that are told why at the same time; more are cut off without a word.
@@ -29,7 +31,11 @@ const DRAINING_MS: u32 = 5_000;
 /// The others are told why, before anything is read from them; with `tls` they are cut off, because
 /// that would cost a handshake. Cancellation safe: a connection
 /// that was accepted is being greeted or was refused.
-pub async fn accept(listener: std::net::TcpListener, node: Arc<Node>, tls: Option<Arc<ServerConfig>>) {
+pub(crate) async fn accept(
+    listener: std::net::TcpListener,
+    node: Arc<Node>,
+    tls: Option<Arc<LiveCertificate>>,
+) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(kind = %error.kind(), "the listener does not work"),
@@ -49,10 +55,16 @@ pub async fn accept(listener: std::net::TcpListener, node: Arc<Node>, tls: Optio
             Ok(permit) => {
                 // Frames are written whole, so waiting for more only delays them.
                 let _ = stream.set_nodelay(true);
-                node.errands.run(greet(stream, peer, permit, Arc::clone(&node), tls.clone()));
+                node.errands.run(greet(
+                    stream,
+                    peer,
+                    permit,
+                    Arc::clone(&node),
+                    tls.as_ref().map(|tls| tls.current()),
+                ));
             }
             Err(refusal) => {
-                note_turned_away(peer, &refusal, &node.shell);
+                note_turned_away(peer.ip(), &refusal, &node.shell);
                 if tls.is_none() {
                     say_farewell(stream, &refusal, &farewells);
                 }
@@ -68,10 +80,10 @@ fn admit(shell: &Shell, peer: SocketAddr) -> Result<Permit, Refusal> {
     shell.admission.admit(peer.ip())
 }
 
-fn note_turned_away(peer: SocketAddr, refusal: &Refusal, shell: &Shell) {
+fn note_turned_away(address: IpAddr, refusal: &Refusal, shell: &Shell) {
     let code = refusal.code.word();
     shell.metrics.node().turned_away.inc(code);
-    tracing::info!(code, address = %Truncated(peer.ip()), "connection turned away");
+    tracing::info!(code, address = %Truncated(address), "connection turned away");
 }
 
 fn say_farewell(stream: TcpStream, refusal: &Refusal, farewells: &Arc<Semaphore>) {
@@ -97,21 +109,50 @@ async fn greet(
     let shell = &node.shell;
     let conversation = Box::pin(async {
         let deadline = Instant::now() + shell.config.timeouts.handshake;
+        let (mut stream, mut permit, mut address) = (stream, permit, peer.ip());
+        if shell.config.access.proxy_protocol && shell.admission.is_trusted_proxy(address) {
+            address = introduce(&mut stream, address, &mut permit, deadline, shell).await?;
+        }
         let stream = match tls {
-            Some(tls) => encrypt(stream, peer, tls, deadline, shell).await?,
+            Some(tls) => encrypt(stream, address, tls, deadline, shell).await?,
             None => Stream::Plain(stream),
         };
-        http::converse(stream, peer.ip(), permit, deadline, shell).await
+        http::converse(stream, address, permit, deadline, shell).await
     });
     if let Some(upgraded) = conversation.await {
         node.place(upgraded);
     }
 }
 
+/// Reads for whom a proxy speaks, and counts the connection for that address. `None` if it does not
+/// say, or the address has too many; which has been noted then.
+async fn introduce(
+    stream: &mut TcpStream,
+    proxy: IpAddr,
+    permit: &mut Permit,
+    deadline: Instant,
+    shell: &Shell,
+) -> Option<IpAddr> {
+    match timeout_at(deadline, proxy_protocol::read(stream)).await {
+        Ok(Ok(None)) => Some(proxy),
+        Ok(Ok(Some(client))) => match permit.claim_address(client) {
+            Ok(()) => Some(client),
+            Err(refusal) => {
+                note_turned_away(client, &refusal, shell);
+                None
+            }
+        },
+        Ok(Err(_)) | Err(_) => {
+            note_turned_away(proxy, &ErrorCode::BadHandshake.into(), shell);
+            None
+        }
+    }
+}
+
 /// Performs the TLS handshake. `None` if it failed, which has been noted then.
 async fn encrypt(
     stream: TcpStream,
-    peer: SocketAddr,
+    address: IpAddr,
     tls: Arc<ServerConfig>,
     deadline: Instant,
     shell: &Shell,
@@ -124,7 +165,7 @@ async fn encrypt(
     };
     if let Some(reason) = reason {
         shell.metrics.node().tls_failures.inc(reason);
-        tracing::debug!(reason, address = %Truncated(peer.ip()), "TLS handshake failed");
+        tracing::debug!(reason, address = %Truncated(address), "TLS handshake failed");
     }
     match outcome.ok()? {
         Ok(stream) => Some(stream),

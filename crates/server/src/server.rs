@@ -20,6 +20,7 @@ use crate::node::{Node, open_store};
 use crate::shard::{self, ShardThread};
 use crate::store::Store;
 use crate::tls;
+use crate::tls::live::LiveCertificate;
 use crate::upkeep;
 
 /// Longest time from a drain to the end of the process, beyond the configured spread.
@@ -38,6 +39,7 @@ pub struct Server {
     watching: JoinHandle<()>,
     keeping: JoinHandle<()>,
     shards: Vec<ShardThread>,
+    tls: Option<Arc<LiveCertificate>>,
 }
 
 /// Why a node does not start.
@@ -109,7 +111,8 @@ impl Server {
     }
 
     async fn launch(store: Box<dyn Store>, purpose: Purpose, config: Config) -> Result<Self, StartError> {
-        let tls = config.tls.files().map(|(cert, key)| tls::load(cert, key)).transpose()?;
+        let tls = config.tls.files().map(|(cert, key)| LiveCertificate::load(cert, key)).transpose()?;
+        let tls = tls.map(Arc::new);
         let listener = bind(config.listen)?;
         let admin_listener = bind(config.admin_listen)?;
         let (listen, admin_address) = (local(&listener)?, local(&admin_listener)?);
@@ -120,13 +123,14 @@ impl Server {
         let server = Self {
             listen,
             admin: admin_address,
-            accepting: tokio::spawn(listener::accept(listener, Arc::clone(&node), tls)),
+            accepting: tokio::spawn(listener::accept(listener, Arc::clone(&node), tls.clone())),
             administration: tokio::spawn(admin::serve(admin_listener, Arc::clone(&node))),
             committing: tokio::spawn(commit::run(Arc::clone(&node), drafts)),
             documenting: tokio::spawn(documents::run(Arc::clone(&node))),
-            watching: tokio::spawn(watch(Arc::clone(&node))),
+            watching: tokio::spawn(watch(Arc::clone(&node), tls.clone())),
             keeping: tokio::spawn(upkeep::run(Arc::clone(&node))),
             shards: shards.map_err(StartError::Thread)?,
+            tls,
             node,
         };
         server.node.shell.set_ready();
@@ -151,21 +155,31 @@ impl Server {
         &self.node
     }
 
-    /// Serves until SIGINT or SIGTERM, then drains. A second signal ends the process at once.
+    /// Serves until SIGINT or SIGTERM, then drains; SIGHUP only [reloads](Self::reload). A second
+    /// signal ends the process at once.
     ///
     /// # Errors
     /// The operating system's, if signals cannot be received.
     pub async fn run_until_signal(self) -> io::Result<()> {
         let mut interrupts = signals()?;
-        interrupts.recv().await;
+        while interrupts.recv().await == Wish::Reload {
+            self.reload();
+        }
         tracing::info!("shutting down; a second signal ends at once");
         let impatience = tokio::spawn(async move {
-            interrupts.recv().await;
+            while interrupts.recv().await == Wish::Reload {}
             std::process::exit(130);
         });
         self.drain().await;
         impatience.abort();
         Ok(())
+    }
+
+    /// Reads again what may change while the server runs: the certificate and its key.
+    pub fn reload(&self) {
+        if let Some(tls) = &self.tls {
+            refresh(tls, true);
+        }
     }
 
     /// Stops accepting, tells clients, answers what is in flight, closes with 1012 and ends every
@@ -216,10 +230,13 @@ const WATCH: Duration = Duration::from_secs(1);
 
 /// Keeps `/readyz` true: asks a store that failed whether it is back, and looks for piled-up work.
 /// Counts the tasks, too.
-async fn watch(node: Arc<Node>) {
+async fn watch(node: Arc<Node>, tls: Option<Arc<LiveCertificate>>) {
     let health = &node.shell.health;
     loop {
         sleep(WATCH).await;
+        if let Some(tls) = &tls {
+            refresh(tls, false);
+        }
         if health.store_lost.load(Relaxed) && node.store.check().await.is_ok() {
             health.store_lost.store(false, Relaxed);
             tracing::info!("the store is back");
@@ -230,8 +247,24 @@ async fn watch(node: Arc<Node>) {
     }
 }
 
+fn refresh(tls: &LiveCertificate, always: bool) {
+    match tls.refresh(always) {
+        Ok(true) => tracing::info!("new connections get the certificate that is in the files now"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "the certificate stays what it was"),
+    }
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Reload,
+    End,
+}
+
 #[cfg(unix)]
 struct Interrupts {
+    hangup: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
@@ -240,16 +273,18 @@ struct Interrupts {
 fn signals() -> io::Result<Interrupts> {
     use tokio::signal::unix::{SignalKind, signal};
     Ok(Interrupts {
+        hangup: signal(SignalKind::hangup())?,
         interrupt: signal(SignalKind::interrupt())?,
         terminate: signal(SignalKind::terminate())?,
     })
 }
 
 impl Interrupts {
-    async fn recv(&mut self) {
+    async fn recv(&mut self) -> Wish {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => Wish::Reload,
+            _ = self.interrupt.recv() => Wish::End,
+            _ = self.terminate.recv() => Wish::End,
         }
     }
 }

@@ -15,6 +15,7 @@ use rustls::server::{NoServerSessionStorage, ServerConfig};
 use rustls::{Error, InconsistentKeys};
 
 pub(crate) mod channel;
+pub(crate) mod live;
 pub(crate) mod stream;
 
 /// Why a certificate cannot be used. The text names the file.

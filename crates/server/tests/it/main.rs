@@ -38,3 +38,4 @@ mod slow;
 mod store;
 mod text;
 mod tls;
+mod transport;

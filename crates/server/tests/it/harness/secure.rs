@@ -7,7 +7,7 @@ use parlour_server::config::{Config, PemFile};
 use parlour_websocket::client::{self, ClientStream, Message};
 use parlour_websocket::handshake::client::ClientRequest;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use tokio::io::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
@@ -113,9 +113,14 @@ impl SecureServer {
             socket.set_recv_buffer_size(receive_buffer).expect("a size");
         }
         let tcp = socket.connect(self.plain.address()).await.expect("connected");
-        let name = ServerName::try_from("localhost").expect("a name");
-        let shaking = TlsConnector::from(Arc::clone(trust)).connect(name, tcp);
-        timeout(PATIENCE, shaking).await.expect("a handshake in time")
+        handshake(trust, tcp).await
+    }
+
+    /// Performs a TLS handshake behind a header.
+    pub(crate) async fn introduced(&self, header: &str) -> Encrypted {
+        let mut tcp = tokio::net::TcpStream::connect(self.plain.address()).await.expect("connected");
+        tcp.write_all(header.as_bytes()).await.expect("sent");
+        handshake(&self.trust, tcp).await.expect("a TLS handshake")
     }
 
     /// Upgrades an encrypted connection.
@@ -145,6 +150,12 @@ impl SecureServer {
     pub(crate) fn failures(&self, reason: &str) -> u64 {
         self.plain.server().node().metrics.node().tls_failures.get(reason)
     }
+}
+
+async fn handshake(trust: &Arc<ClientConfig>, tcp: tokio::net::TcpStream) -> std::io::Result<Encrypted> {
+    let name = ServerName::try_from("localhost").expect("a name");
+    let shaking = TlsConnector::from(Arc::clone(trust)).connect(name, tcp);
+    timeout(PATIENCE, shaking).await.expect("a handshake in time")
 }
 
 /// A WebSocket over TLS.
