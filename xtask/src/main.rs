@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod deploy;
 mod faults;
 mod fuzz;
 mod machine;
+mod python;
 mod sanitize;
 mod shell;
 mod test;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{faults, shell, tidy, web};
+use crate::{deploy, faults, shell, tidy, web};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -22,10 +22,11 @@ pub(crate) struct Options {
 type Step = fn() -> Result<u32>;
 
 /// What is cheap comes first; what builds on something comes after it.
-const STEPS: [(&str, &str, Step); 9] = [
+const STEPS: [(&str, &str, Step); 10] = [
     ("tools", "what the other steps need is here, or is installed", tools),
     ("format", "cargo fmt --check", format),
     ("tidy", "the house rules and the documents", check_tidy),
+    ("deploy", "the files of deploy, by the checkers of those who read them", deploy::check),
     ("web", "types and tests of the web client, and its committed build", check_web),
     ("lint", "cargo clippy, warnings are errors", lint),
     ("build", "all programs and tests", build),
@@ -78,6 +79,9 @@ fn tools() -> Result<u32> {
         println!("chromium is not installed; installing it for the browser test");
         apt_get_install("chromium")
             .context("the browser test needs chromium: install it, or leave out the step `browser`")?;
+    }
+    if !is_installed("systemd-analyze") {
+        apt_get_install("systemd").context("the units are checked with systemd-analyze: install systemd")?;
     }
     if !has_postgres() {
         install_postgres().context("the tests of the store need PostgreSQL: install it")?;

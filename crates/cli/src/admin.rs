@@ -5,9 +5,20 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use url::Url;
 
 /// Longest wait for an answer; to erase a user takes a while in a large database.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Returns host and port of an address.
+///
+/// # Errors
+/// An address without a host.
+pub(crate) fn authority(address: &Url) -> anyhow::Result<String> {
+    let host = address.host_str().context("the URL has no host")?;
+    let port = address.port_or_known_default().context("the URL has no port")?;
+    Ok(format!("{host}:{port}"))
+}
 
 /// Sends a request and returns the body of the answer. Blocks.
 ///

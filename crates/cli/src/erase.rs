@@ -32,11 +32,9 @@ struct Erased {
 }
 
 pub(crate) fn run(args: &EraseArgs) -> anyhow::Result<()> {
-    let host = args.admin.host_str().context("the URL has no host")?;
-    let port = args.admin.port_or_known_default().context("the URL has no port")?;
     let mut path = Url::clone(&args.admin);
     path.path_segments_mut().ok().context("the URL is no address")?.clear().extend(["users", &args.user]);
-    let answer = admin::ask("DELETE", &format!("{host}:{port}"), path.path())?;
+    let answer = admin::ask("DELETE", &admin::authority(&args.admin)?, path.path())?;
     let Erased { alias, rooms } = serde_json::from_str(&answer).context("an answer of another server")?;
     println!("{} is erased: `{alias}` stands in its place, {rooms} rooms were changed", args.user);
     Ok(())

@@ -13,6 +13,7 @@ mod dev;
 mod erase;
 mod exit;
 mod export;
+mod health;
 mod import;
 mod meter;
 mod migrate;
@@ -64,6 +65,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Erase all that a user has said
     Erase(erase::EraseArgs),
+    /// Ask whether a server is ready
+    Health(health::HealthArgs),
     /// Measure a server
     Bench(bench::BenchArgs),
     /// Print the version
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Command::Import(args) => options::block_on(import::run(args)),
         Command::Migrate(args) => options::block_on(migrate::run(args)),
         Command::Erase(args) => erase::run(&args),
+        Command::Health(args) => health::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Version => {
             println!("parlour {}", env!("CARGO_PKG_VERSION"));
