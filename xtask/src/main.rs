@@ -8,6 +8,7 @@ mod bench;
 mod deploy;
 mod faults;
 mod fuzz;
+mod licences;
 mod machine;
 mod python;
 mod sanitize;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{deploy, faults, shell, tidy, web};
+use crate::{deploy, faults, licences, shell, tidy, web};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -22,10 +22,11 @@ pub(crate) struct Options {
 type Step = fn() -> Result<u32>;
 
 /// What is cheap comes first; what builds on something comes after it.
-const STEPS: [(&str, &str, Step); 10] = [
+const STEPS: [(&str, &str, Step); 11] = [
     ("tools", "what the other steps need is here, or is installed", tools),
     ("format", "cargo fmt --check", format),
     ("tidy", "the house rules and the documents", check_tidy),
+    ("licences", "whence the dependencies come, and under which licences", licences::check),
     ("deploy", "the files of deploy, by the checkers of those who read them", deploy::check),
     ("web", "types and tests of the web client, and its committed build", check_web),
     ("lint", "cargo clippy, warnings are errors", lint),
