@@ -94,6 +94,7 @@ fn room_of(event: &Event) -> Option<&str> {
         Event::Pinned(change) => &change.room,
         Event::RoomChanged(change) => &change.room,
         Event::RoleChanged(change) => &change.room,
+        Event::Sanctioned(change) => &change.room,
         _ => return None,
     };
     Some(room.as_str())

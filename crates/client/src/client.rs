@@ -1,5 +1,6 @@
 //! The requests of a client.
 
+mod moderate;
 mod receipts;
 mod say;
 

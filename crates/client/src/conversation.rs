@@ -5,7 +5,7 @@ mod stamped;
 
 use std::collections::{BTreeMap, HashMap};
 
-use parlour_protocol::content::{Content, Role, Settings};
+use parlour_protocol::content::{Content, Role, Sanction, SanctionKind, Settings};
 use parlour_protocol::event::{Event, Header, HistoryPage, Receipt, RoomInfo};
 use parlour_protocol::{RoomName, Seq, UserId};
 
@@ -49,7 +49,9 @@ pub struct Conversation {
     title: Stamped<String>,
     topic: Stamped<String>,
     is_private: Stamped<bool>,
+    slow_ms: Stamped<u32>,
     roles: BTreeMap<UserId, Stamped<Option<Role>>>,
+    sanctions: BTreeMap<UserId, Stamped<Option<Sanction>>>,
     pins: HashMap<Seq, Stamped<bool>>,
     receipts: BTreeMap<UserId, Receipt>,
     /// The newest entry that was applied.
@@ -67,7 +69,9 @@ impl Conversation {
             title: Stamped::default(),
             topic: Stamped::default(),
             is_private: Stamped::default(),
+            slow_ms: Stamped::default(),
             roles: BTreeMap::new(),
+            sanctions: BTreeMap::new(),
             pins: HashMap::new(),
             receipts: BTreeMap::new(),
             newest: Seq(0),
@@ -106,6 +110,17 @@ impl Conversation {
     #[must_use]
     pub fn is_private(&self) -> bool {
         *self.is_private.get()
+    }
+
+    /// Returns how long a user waits between two messages, in milliseconds; 0: not at all.
+    #[must_use]
+    pub fn slow_ms(&self) -> u32 {
+        *self.slow_ms.get()
+    }
+
+    /// Lists the mutes and bans that were not taken back; whether one still holds, its end says.
+    pub fn sanctions(&self) -> impl Iterator<Item = &Sanction> {
+        self.sanctions.values().filter_map(|sanction| sanction.get().as_ref())
     }
 
     /// Lists the users with a role.
@@ -194,6 +209,11 @@ impl Conversation {
             Content::Pin(pin) => self.pins.entry(pin.target).or_default().set(pin.active, seq),
             Content::Settings(settings) => self.configure(settings, seq),
             Content::Role(change) => self.roles.entry(change.user).or_default().set(change.role, seq),
+            Content::Sanction(sanction) if sanction.kind == SanctionKind::Kick => {}
+            Content::Sanction(sanction) => {
+                let known = self.sanctions.entry(sanction.user.clone()).or_default();
+                known.set((sanction.kind != SanctionKind::None).then_some(sanction), seq);
+            }
         }
     }
 
@@ -235,24 +255,31 @@ impl Conversation {
     }
 
     fn configure(&mut self, settings: Settings, seq: Seq) {
-        let Settings { title, topic, private } = settings;
+        let Settings { title, topic, private, slow_ms } = settings;
         title.into_iter().for_each(|title| self.title.set(title.into_string(), seq));
         topic.into_iter().for_each(|topic| self.topic.set(topic.into_string(), seq));
         private.into_iter().for_each(|private| self.is_private.set(private, seq));
+        slow_ms.into_iter().for_each(|slow_ms| self.slow_ms.set(slow_ms, seq));
     }
 
     /// Takes the state of a room as a whole; it is not older than what was told before it.
     fn inform(&mut self, info: &RoomInfo) {
-        let Settings { title, topic, private } = info.settings.clone();
+        let Settings { title, topic, private, slow_ms } = info.settings.clone();
         let settings = Settings {
             title: Some(title.unwrap_or_default()),
             topic: Some(topic.unwrap_or_default()),
             private: Some(private.unwrap_or_default()),
+            slow_ms: Some(slow_ms.unwrap_or_default()),
         };
         self.configure(settings, self.newest);
         self.roles.clear();
         for holder in &info.roles {
             self.roles.entry(holder.user.clone()).or_default().set(Some(holder.role), self.newest);
+        }
+        self.sanctions.clear();
+        for sanction in &info.sanctions {
+            let known = self.sanctions.entry(sanction.user.clone()).or_default();
+            known.set(Some(sanction.clone()), self.newest);
         }
         self.pins.retain(|seq, _| info.pins.contains(seq));
         for seq in &info.pins {
@@ -281,6 +308,7 @@ impl Conversation {
         self.messages.values_mut().for_each(|message| message.erase(user));
         self.receipts.remove(user);
         self.roles.remove(user);
+        self.sanctions.remove(user);
     }
 }
 
@@ -290,7 +318,11 @@ fn target_of(content: &Content) -> Option<Seq> {
         Content::Edit(edit) => Some(edit.target),
         Content::Delete(deletion) => Some(deletion.target),
         Content::Reaction(reaction) => Some(reaction.target),
-        Content::Message(_) | Content::Pin(_) | Content::Settings(_) | Content::Role(_) => None,
+        Content::Message(_)
+        | Content::Pin(_)
+        | Content::Settings(_)
+        | Content::Role(_)
+        | Content::Sanction(_) => None,
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) fn place_of(event: &Event) -> Option<(&RoomName, Seq)> {
         Event::Pinned(change) => &change.room,
         Event::RoomChanged(change) => &change.room,
         Event::RoleChanged(change) => &change.room,
+        Event::Sanctioned(change) => &change.room,
         _ => return None,
     };
     Some((room, event.seq()?))

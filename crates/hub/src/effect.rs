@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use parlour_protocol::command::HistoryQuery;
-use parlour_protocol::event::{Event, Reply};
+use parlour_protocol::event::{Event, Reply, Reported};
 use parlour_protocol::{Refusal, RequestId, RoomName, Seq, UserId};
 
 use crate::input::{Caller, ConnId, Lag};
-use crate::log::{Draft, Span};
+use crate::log::{Draft, Record, Span};
 
 /// Something that the shell carries out, in the order given.
 #[expect(missing_docs, reason = "each variant's text names its fields")]
@@ -48,8 +48,23 @@ pub enum Effect {
     Unread { to: ConnId, room: RoomName, upto: Seq, events: Vec<Arc<Event>> },
     /// Asks the store; the answer comes back as an input of the same room.
     Store { room: RoomName, request: StoreRequest },
+    /// The first user has come into the room, or the last one has gone for good; what was said up to
+    /// `position` was said before. Only where [`crate::Rules::tells_occupancy`] says so.
+    Occupancy { room: RoomName, is_occupied: bool, position: Seq },
     /// The room has left memory.
     Vacated { room: RoomName },
+    /// Notes in the audit log what somebody did to others. Once, on the node that stored it.
+    Audit(Box<Deed>),
+}
+
+/// What a moderator or an owner did: a role, a sanction, or a deletion by somebody who may erase
+/// messages of others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deed {
+    /// Where.
+    pub room: RoomName,
+    /// The entry: who, when, to whom or what, why.
+    pub record: Record,
 }
 
 /// What a room wants of the store.
@@ -64,9 +79,25 @@ pub enum StoreRequest {
     Read { span: Span, limit: u32, ticket: Ticket },
     /// Where a cid is stored; answered by `Input::Found`.
     Find { caller: Caller, cid: CompactString },
+    /// The reports of the room ([`report_key`]); answered by `Input::Inquired`.
+    Reports { caller: Caller, inquiry: Inquiry },
     /// Small documents; not answered.
     Put { documents: Vec<Document> },
 }
+
+/// Why the reports of a room are read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inquiry {
+    /// To list them.
+    List,
+    /// To add one, if there are not too many.
+    Report(Reported),
+    /// To delete those of a message.
+    Resolve(Seq),
+}
+
+/// Most reports of a room that nobody has dealt with.
+pub const REPORTS: u32 = 1_000;
 
 /// A small value under a key. An empty value deletes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +121,18 @@ pub fn read_cursor_key(user: &UserId, room: &str) -> String {
 #[must_use]
 pub fn cursor_key(room: &RoomName, user: &str) -> String {
     format!("cursor{DOCUMENT_SEPARATOR}{room}{DOCUMENT_SEPARATOR}{user}")
+}
+
+/// Returns the key of a user's report of a message, in the order of the messages.
+#[must_use]
+pub fn report_key(room: &RoomName, target: Seq, user: &str) -> String {
+    format!("{}{:020}{DOCUMENT_SEPARATOR}{user}", reports_key(room), target.0)
+}
+
+/// Returns the prefix of the keys of all reports of a room.
+#[must_use]
+pub fn reports_key(room: &RoomName) -> String {
+    format!("report{DOCUMENT_SEPARATOR}{room}{DOCUMENT_SEPARATOR}")
 }
 
 /// Returns the key of a user's last activity in a room; with an empty user the prefix of all.

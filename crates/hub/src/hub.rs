@@ -48,6 +48,8 @@ pub(crate) struct Open {
     used_ms: u64,
     /// What its newest events took then.
     recent_bytes: usize,
+    /// Whether somebody was there then.
+    is_occupied: bool,
 }
 
 impl Hub {
@@ -65,12 +67,13 @@ impl Hub {
                 self.settle(now, name, out);
             }
             (Some(Slot::Opening(_)), Input::Opened(opened)) => self.open(now, name, opened, out),
-            // A departure is never refused: it would strand a member. Nor is news of the log, which
-            // the answer of the store may not contain yet.
+            // A departure is never refused: it would strand a member. Nor is the loss of a right, or news
+            // of the log, which the answer of the store may not contain yet.
             (
                 Some(Slot::Opening(waiting)),
                 input @ (Input::Detach { .. }
                 | Input::Leave { .. }
+                | Input::Recheck { .. }
                 | Input::Surveyed { .. }
                 | Input::Erased { .. }),
             ) => waiting.push(input),
@@ -84,7 +87,9 @@ impl Hub {
                 | Input::Appended { .. }
                 | Input::Fetched { .. }
                 | Input::Found { .. }
+                | Input::Inquired { .. }
                 | Input::CatchUp { .. }
+                | Input::Recheck { .. }
                 | Input::Surveyed { .. },
             ) => {}
             // The users of a conversation are not in it, and have it in the memory of their clients.
@@ -136,6 +141,12 @@ impl Hub {
         }
     }
 
+    /// Returns the rules that the rooms obey.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Returns when [`Hub::tick`] may have something to do, on the clock of [`Now::mono_ms`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
@@ -146,6 +157,15 @@ impl Hub {
     #[must_use]
     pub fn room_count(&self) -> usize {
         self.rooms.len()
+    }
+
+    /// Returns how many users are in a room, as far as it is in memory.
+    #[must_use]
+    pub fn member_count(&self, name: &RoomName) -> usize {
+        match self.rooms.get(name) {
+            Some(Slot::Open(open)) => open.room.member_count(),
+            Some(Slot::Opening(_)) | None => 0,
+        }
     }
 
     /// Lists the rooms in memory that somebody may enter, but for private conversations.
@@ -173,7 +193,7 @@ impl Hub {
         for input in waiting {
             room.handle(Scene { now, rules: &self.rules }, input, out);
         }
-        let open = Open { room, scheduled: None, used_ms: now.mono_ms, recent_bytes: 0 };
+        let open = Open { room, scheduled: None, used_ms: now.mono_ms, recent_bytes: 0, is_occupied: false };
         self.rooms.insert(name.clone(), Slot::Open(Box::new(open)));
         self.settle(now, name, out);
     }
@@ -186,6 +206,12 @@ impl Hub {
         let before = std::mem::replace(&mut open.recent_bytes, open.room.recent_bytes());
         self.recent_bytes = self.recent_bytes - before + open.recent_bytes;
         open.used_ms = now.mono_ms;
+        let is_occupied = open.room.is_occupied();
+        if std::mem::replace(&mut open.is_occupied, is_occupied) != is_occupied && self.rules.tells_occupancy
+        {
+            let (room, position) = (name.clone(), open.room.position());
+            out.push(Effect::Occupancy { room, is_occupied, position });
+        }
         if open.room.is_vacant() {
             self.recent_bytes -= open.recent_bytes;
             self.rooms.remove(name);
@@ -226,12 +252,10 @@ impl Hub {
 /// Whether only somebody who has joined gets anything but a refusal.
 fn is_for_members(room: &RoomName, input: &Input) -> bool {
     match input {
-        Input::Leave { .. }
-        | Input::Typing { .. }
-        | Input::Presence { .. }
-        | Input::Members { .. }
-        | Input::More { .. } => true,
-        Input::Publish { .. } | Input::Advance { .. } | Input::Receipts { .. } => !room.is_private(),
+        Input::Leave { .. } | Input::Typing { .. } | Input::Presence { .. } | Input::More { .. } => true,
+        Input::Members { caller } => !caller.conn.is_desk(),
+        Input::Publish { caller, .. } => !room.is_private() && !caller.conn.is_desk(),
+        Input::Advance { .. } | Input::Receipts { .. } => !room.is_private(),
         _ => false,
     }
 }
@@ -251,6 +275,9 @@ fn refuse(room: &RoomName, input: Input, code: ErrorCode, out: &mut Vec<Effect>)
         | Input::Status { caller, .. }
         | Input::Receipts { caller, .. }
         | Input::History { caller, .. }
+        | Input::Report { caller, .. }
+        | Input::Reports { caller }
+        | Input::Resolve { caller, .. }
         | Input::Advance { caller, .. }
         | Input::Typing { caller, .. } => caller,
         // The connection holds back newer messages until it hears about the older ones.
@@ -269,7 +296,9 @@ fn refuse(room: &RoomName, input: Input, code: ErrorCode, out: &mut Vec<Effect>)
         | Input::Appended { .. }
         | Input::Fetched { .. }
         | Input::Found { .. }
+        | Input::Inquired { .. }
         | Input::CatchUp { .. }
+        | Input::Recheck { .. }
         | Input::Surveyed { .. }
         | Input::Erased { .. } => return,
     };

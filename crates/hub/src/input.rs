@@ -7,7 +7,7 @@ use parlour_protocol::command::{HistoryQuery, SetPresence};
 use parlour_protocol::content::Settings;
 use parlour_protocol::{Epoch, ErrorCode, Position, Refusal, RequestId, RoomName, Seq, UserId};
 
-use crate::effect::{Document, Ticket};
+use crate::effect::{Document, Inquiry, Ticket};
 use crate::log::{Draft, Head, NewEntry, Record, Snapshot, Stored};
 use crate::rights::{Grants, Rights};
 
@@ -29,6 +29,18 @@ pub struct ConnId {
     pub slot: u32,
     /// Which of the connections that had this place.
     pub generation: u32,
+}
+
+impl ConnId {
+    /// The shard of those who ask without a connection: they are in no room, ask once, and need not have
+    /// joined.
+    pub const DESK: u16 = u16::MAX;
+
+    /// Whether somebody asks without a connection.
+    #[must_use]
+    pub fn is_desk(self) -> bool {
+        self.shard == Self::DESK
+    }
 }
 
 /// Who asks, and where the answer goes.
@@ -69,6 +81,8 @@ pub enum Input {
     Create { caller: Caller, settings: Settings, cid: Option<CompactString> },
     /// Somebody starts or stops typing.
     Typing { caller: Caller, active: bool },
+    /// A connection has new credentials, which may allow less.
+    Recheck { caller: Caller },
     /// A connection sets its presence.
     Presence { caller: Caller, presence: SetPresence },
     /// Somebody asks who is here.
@@ -79,7 +93,13 @@ pub enum Input {
     Advance { caller: Caller, seq: Seq, cursor: CursorKind },
     /// Somebody asks how far the members have got.
     Receipts { caller: Caller, seq: Seq },
-    /// Somebody asks for title, topic, roles and pins.
+    /// Somebody tells the moderators of a message.
+    Report { caller: Caller, target: Seq, reason: Option<CompactString> },
+    /// Somebody asks what was reported.
+    Reports { caller: Caller },
+    /// Somebody has dealt with what was reported of a message.
+    Resolve { caller: Caller, target: Seq },
+    /// Somebody asks for title, topic, roles, pins and sanctions.
     Info { caller: Caller },
     /// A connection that is still behind asks for the next part of what it missed.
     More { caller: Caller },
@@ -98,6 +118,8 @@ pub enum Input {
     Fetched { ticket: Ticket, records: Result<Vec<Record>, ErrorCode> },
     /// The store has looked for a cid.
     Found { caller: Caller, cid: CompactString, found: Result<Option<Stored>, ErrorCode> },
+    /// The store has read the reports.
+    Inquired { caller: Caller, inquiry: Inquiry, found: Result<Vec<Document>, ErrorCode> },
     /// The ends of the log as the store has them now: retention, another node or a restored backup
     /// may have moved them.
     Surveyed { ends: Head },

@@ -7,9 +7,11 @@
 //!    every event passes.
 //! 3. [`session`]: what one connection may do, checked before a command reaches a room.
 //! 4. [`rights`]: what credentials, configuration and roles allow in a room.
-//! 5. [`kind`]: what differs between kinds of rooms.
+//! 5. [`filter`]: words that may not be said.
+//! 6. [`kind`]: what differs between kinds of rooms.
 
 pub mod effect;
+pub mod filter;
 pub mod hub;
 pub mod input;
 pub mod kind;
@@ -18,6 +20,7 @@ pub mod log;
 pub mod rights;
 pub mod room;
 pub mod rules;
+pub mod scope;
 pub mod session;
 #[cfg(test)]
 mod sizes;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
-use parlour_protocol::content::{Content, PinChange, Role, RoleChange, Settings};
+use parlour_protocol::content::{Content, PinChange, Role, RoleChange, Sanction, SanctionKind, Settings};
 use parlour_protocol::{Epoch, RoomName, Seq, UserId};
 
 /// Entries that are to be stored, all or none, with consecutive numbers. They have no position yet:
@@ -157,20 +157,22 @@ pub enum Refused {
     Corrupt,
 }
 
-/// What a room's entries have made of it: settings, roles and pins.
+/// What a room's entries have made of it: settings, roles, sanctions and pins.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RoomState {
-    /// Title, topic and privacy, as far as they were set.
+    /// Title, topic, privacy and pace, as far as they were set.
     pub settings: Settings,
     /// Users with a role.
     pub roles: BTreeMap<UserId, Role>,
+    /// Users who were silenced or banned, also those whose time is over until the next sanction.
+    pub sanctions: BTreeMap<UserId, Sanction>,
     /// Pinned messages, in the order of their pinning.
     pub pins: Vec<Seq>,
 }
 
 impl RoomState {
-    /// Takes over what an entry changes.
-    pub fn apply(&mut self, content: &Content) {
+    /// Takes over what an entry of this time changes.
+    pub fn apply(&mut self, content: &Content, ts: i64) {
         match content {
             Content::Settings(change) => self.configure(change),
             Content::Role(RoleChange { user, role: Some(role) }) => {
@@ -179,6 +181,7 @@ impl RoomState {
             Content::Role(RoleChange { user, role: None }) => {
                 self.roles.remove(user);
             }
+            Content::Sanction(sanction) => self.sanction(sanction, ts),
             Content::Pin(PinChange { target, active }) => {
                 self.pins.retain(|pinned| pinned != target);
                 self.pins.extend(active.then_some(*target));
@@ -188,12 +191,25 @@ impl RoomState {
         }
     }
 
+    fn sanction(&mut self, sanction: &Sanction, ts: i64) {
+        // So that they do not gather for ever.
+        self.sanctions.retain(|_, older| older.is_in_force(ts));
+        match sanction.kind {
+            SanctionKind::None => drop(self.sanctions.remove(&sanction.user)),
+            SanctionKind::Kick => {}
+            SanctionKind::Mute | SanctionKind::Ban => {
+                self.sanctions.insert(sanction.user.clone(), sanction.clone());
+            }
+        }
+    }
+
     fn configure(&mut self, change: &Settings) {
-        let Settings { title, topic, private } = change.clone();
+        let Settings { title, topic, private, slow_ms } = change.clone();
         let settings = &mut self.settings;
         settings.title = title.or(settings.title.take());
         settings.topic = topic.or(settings.topic.take());
         settings.private = private.or(settings.private);
+        settings.slow_ms = slow_ms.or(settings.slow_ms);
     }
 
     /// Whether only users with a role may enter and read.

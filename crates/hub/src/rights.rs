@@ -1,15 +1,16 @@
 //! What somebody may do in a room, as far as their credentials and the configuration say.
 //!
-//! The room's log adds roles to it: `Room::rights_of` has the last word.
+//! The room's log adds roles and sanctions to it: `Room::require` has the last word.
 
 use std::fmt;
 use std::ops::BitOr;
 
 use compact_str::CompactString;
-use parlour_protocol::RoomName;
 use parlour_protocol::content::Role;
+use parlour_protocol::{RoomName, UserId};
 
-use crate::rules::matches;
+use crate::log::RoomState;
+use crate::rules::applies;
 
 /// Something that may be allowed in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,8 @@ impl Rights {
     /// Being there and seeing everything.
     pub const READER: Self =
         Self::ALL.without(Action::Moderate).without(Action::Publish).without(Action::Signal);
+    /// What is taken from those who may only listen.
+    pub const MUTED: Self = Self::NONE.with(Action::Publish).with(Action::Moderate).with(Action::Signal);
     /// Taking part.
     pub const MEMBER: Self = Self::ALL.without(Action::Moderate);
 
@@ -75,6 +78,18 @@ impl Rights {
     #[must_use]
     pub const fn has(self, action: Action) -> bool {
         self.0 & 1 << action as u8 != 0
+    }
+
+    /// Whether all of these are among them.
+    #[must_use]
+    pub const fn has_all(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    /// Returns them as bits, which mean the same as long as the process runs.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
     }
 
     /// Returns them with one action more.
@@ -118,7 +133,7 @@ impl Grants {
     /// Returns everything that any of them allows in a room.
     #[must_use]
     pub fn in_room(&self, room: &RoomName) -> Rights {
-        let fitting = self.0.iter().filter(|(pattern, _)| matches(pattern, room.as_str()));
+        let fitting = self.0.iter().filter(|(pattern, _)| applies(pattern, room));
         fitting.fold(Rights::NONE, |sum, (_, rights)| sum | *rights)
     }
 }
@@ -157,6 +172,22 @@ impl Access {
             (Self::ReadOnly, Role::Moderator | Role::Owner) => Rights::READER.with(Action::Moderate),
             (_, Role::Moderator | Role::Owner) => Rights::ALL,
         }
+    }
+}
+
+/// Decides what a user may do in a room but for sanctions: what every user may, what the credentials
+/// allow, and what the role adds.
+#[must_use]
+pub fn rights(room: &RoomName, access: Access, state: &RoomState, user: &UserId, granted: Rights) -> Rights {
+    let role = state.roles.get(user);
+    let is_open = match room.is_private() {
+        true => room.peer_of(user).is_some(),
+        // Who moderates private rooms sees them.
+        false => !state.is_private() || role.is_some() || granted.has(Action::Moderate),
+    };
+    match is_open {
+        true => access.rights() | granted | role.map_or(Rights::NONE, |role| access.rights_of(*role)),
+        false => Rights::NONE,
     }
 }
 

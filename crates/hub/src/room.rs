@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use parlour_protocol::command::{Availability, SetPresence};
-use parlour_protocol::content::Content;
-use parlour_protocol::event::{Event, Member, MemberList, Membership, PresenceNotice, Reply, TypingNotice};
-use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId, limits};
+use parlour_protocol::event::{Event, Member, Membership, Reply};
+use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId};
 
 use crate::effect::Effect;
 use crate::input::{Caller, Ending, Input, Now, Opened};
@@ -15,27 +13,33 @@ use crate::log::{Record, RoomState, Snapshot};
 use crate::rights::Access;
 use crate::rules::Rules;
 
+mod access;
 mod catch_up;
 mod erase;
 mod heal;
 mod history;
 pub(crate) mod join;
 pub mod members;
+mod notices;
 mod pages;
 pub(crate) mod presence;
 pub(crate) mod publish;
 mod receipts;
+mod reports;
 pub mod ring;
 mod roles;
 mod seen;
+mod slow;
 mod survey;
 pub mod typing;
 
+use access::Reach;
 use heal::Healing;
 use members::{Change, Members};
 use pages::Pages;
 use receipts::Cursors;
 use ring::Ring;
+use slow::Slow;
 use survey::Reload;
 use typing::Typing;
 
@@ -63,20 +67,37 @@ pub struct Glance<'a> {
 #[derive(Debug)]
 pub struct Room {
     name: RoomName,
-    durable: bool,
-    /// What every user may do here.
-    access: Access,
+    setup: Setup,
     epoch: Epoch,
     /// The newest event that was delivered; the next one must be its successor.
     position: Seq,
     floor: Seq,
-    last_ts: i64,
+    time: Time,
     state: RoomState,
     past: Past,
     members: Members,
     cursors: Cursors,
     typing: Typing,
     errands: Errands,
+}
+
+/// What the configuration says about a room.
+#[derive(Debug)]
+struct Setup {
+    durable: bool,
+    /// What every user may do here.
+    access: Access,
+}
+
+/// When things have happened.
+#[derive(Debug, Default)]
+struct Time {
+    /// Of the newest entry, in milliseconds since the Unix epoch.
+    last_ts: i64,
+    /// Of the newest input, in milliseconds since the Unix epoch.
+    now_ms: i64,
+    /// Only where each user speaks once in a while.
+    slow: Option<Box<Slow>>,
 }
 
 /// What memory has of the log.
@@ -102,13 +123,12 @@ impl Room {
     #[must_use]
     pub fn open(name: RoomName, rules: &Rules, opened: Opened) -> Self {
         let mut room = Self {
-            durable: rules.is_durable(&name),
-            access: rules.access(&name),
+            setup: Setup { durable: rules.is_durable(&name), access: rules.access(&name) },
             name,
             epoch: Epoch::default(),
             position: Seq(0),
             floor: Seq(0),
-            last_ts: 0,
+            time: Time::default(),
             state: RoomState::default(),
             past: Past::default(),
             members: Members::default(),
@@ -130,7 +150,7 @@ impl Room {
         self.state = state;
         self.past.ring = Ring::default();
         for record in tail {
-            self.last_ts = record.ts;
+            self.time.last_ts = record.ts;
             self.past.ring.push(Arc::new(kind::of(&self.name).event(&self.name, record)));
         }
         self.cursors.clamp(self.position);
@@ -138,6 +158,7 @@ impl Room {
 
     /// Handles one input.
     pub fn handle(&mut self, scene: Scene<'_>, input: Input, out: &mut Vec<Effect>) {
+        self.time.now_ms = scene.now.wall_ms;
         match input {
             Input::Join { caller, since, history, presence } => {
                 self.join(scene, caller, since, history, presence, out);
@@ -147,11 +168,16 @@ impl Room {
             Input::Publish { caller, entries } => self.publish(scene, caller, entries, out),
             Input::Create { caller, settings, cid } => self.create(scene, caller, settings, cid, out),
             Input::Typing { caller, active } => self.set_typing(scene, &caller, active, out),
+            Input::Recheck { caller } => self.recheck(scene, &caller, out),
             Input::Presence { caller, presence } => self.set_presence(scene, &caller, presence, out),
             Input::Members { caller } => self.list_members(caller, out),
             Input::History { caller, query } => self.history(scene, caller, query, out),
             Input::Advance { caller, seq, cursor } => self.advance(scene, caller, seq, cursor, out),
             Input::Receipts { caller, seq } => self.tell_receipts(caller, seq, out),
+            Input::Report { caller, target, reason } => self.report(scene, caller, target, reason, out),
+            Input::Reports { caller } => self.list_reports(caller, out),
+            Input::Resolve { caller, target } => self.resolve(caller, target, out),
+            Input::Inquired { caller, inquiry, found } => self.inquired(caller, inquiry, found, out),
             Input::Info { caller } => self.info(caller, out),
             Input::More { caller } => self.more(scene, caller, out),
             Input::CatchUp { caller, lag } => self.catch_up(scene, caller, lag, out),
@@ -197,6 +223,24 @@ impl Room {
         self.members.is_empty() && self.errands.awaited == 0
     }
 
+    /// Whether a user is here, or may come back within the grace.
+    #[must_use]
+    pub fn is_occupied(&self) -> bool {
+        !self.members.is_empty()
+    }
+
+    /// Returns the number of users here.
+    #[must_use]
+    pub fn member_count(&self) -> usize {
+        self.members.count()
+    }
+
+    /// Returns the newest event that was delivered.
+    #[must_use]
+    pub fn position(&self) -> Seq {
+        self.position
+    }
+
     /// Returns about how much memory the newest events take, in bytes.
     #[must_use]
     pub fn recent_bytes(&self) -> usize {
@@ -206,7 +250,7 @@ impl Room {
     /// Forgets the newest events. A durable room has them in the store; of another one they are gone.
     pub fn forget_recent(&mut self) {
         self.past.ring = Ring::default();
-        if !self.durable {
+        if !self.setup.durable {
             self.floor = self.position;
         }
     }
@@ -232,18 +276,18 @@ impl Room {
             return;
         }
         self.position = record.seq;
-        self.last_ts = self.last_ts.max(record.ts);
+        self.time.last_ts = self.time.last_ts.max(record.ts);
         self.amend(&record);
-        self.state.apply(&record.content);
-        let changes_access = matches!(record.content, Content::Settings(_) | Content::Role(_));
+        self.state.apply(&record.content, record.ts);
+        let reach = Reach::of(&record.content);
         let event = Arc::new(kind::of(&self.name).event(&self.name, record));
         self.past.ring.push(Arc::clone(&event));
-        if !self.durable {
+        if !self.setup.durable {
             self.floor = Seq(self.position.0 - self.past.ring.len() as u64);
         }
         self.tell_all(event, out);
-        if changes_access {
-            self.expel_strangers(scene, out);
+        if let Some(reach) = reach {
+            self.expel(scene, reach, out);
         }
     }
 
@@ -266,7 +310,7 @@ impl Room {
     fn may_speak(&self, caller: &Caller) -> bool {
         match self.name.is_private() {
             true => self.name.peer_of(&caller.user).is_some(),
-            false => self.members.contains(&caller.user, caller.conn),
+            false => caller.conn.is_desk() || self.members.contains(&caller.user, caller.conn),
         }
     }
 
@@ -307,71 +351,6 @@ impl Room {
 
     fn count_u32(&self) -> u32 {
         u32::try_from(self.members.count()).unwrap_or(u32::MAX)
-    }
-
-    /// Tells members something that is not worth its price in a very large room.
-    fn notice(&self, scene: Scene<'_>, event: Event, out: &mut Vec<Effect>) {
-        if self.members.count() <= scene.rules.notice_members {
-            self.broadcast(Arc::new(event), out);
-        }
-    }
-
-    fn set_typing(&mut self, scene: Scene<'_>, caller: &Caller, active: bool, out: &mut Vec<Effect>) {
-        if !self.members.contains(&caller.user, caller.conn) {
-            return refuse(
-                caller,
-                Refusal::because(ErrorCode::Forbidden, "join the room before typing in it"),
-                out,
-            );
-        }
-        self.members.touch(&caller.user, scene.now.wall_ms);
-        let news = match active {
-            true => self.typing.start(&caller.user, scene.now.mono_ms + scene.rules.typing_ms),
-            false => self.typing.stop(&caller.user),
-        };
-        if news {
-            self.tell_typing(scene, caller.user.clone(), active, out);
-        }
-    }
-
-    fn tell_typing(&self, scene: Scene<'_>, user: UserId, active: bool, out: &mut Vec<Effect>) {
-        self.notice(scene, Event::Typing(TypingNotice { room: self.name.clone(), user, active }), out);
-    }
-
-    fn set_presence(
-        &mut self,
-        scene: Scene<'_>,
-        caller: &Caller,
-        presence: SetPresence,
-        out: &mut Vec<Effect>,
-    ) {
-        let is_active = presence.status == Availability::Online;
-        let change = self.members.set_presence(&caller.user, caller.conn, presence);
-        if is_active {
-            self.members.touch(&caller.user, scene.now.wall_ms);
-        }
-        if change == Change::Presence {
-            self.tell_presence(scene, &caller.user, out);
-        }
-    }
-
-    fn tell_presence(&self, scene: Scene<'_>, user: &UserId, out: &mut Vec<Effect>) {
-        if let Some(member) = self.members.describe(user) {
-            self.notice(scene, Event::Presence(PresenceNotice { room: self.name.clone(), member }), out);
-        }
-    }
-
-    fn list_members(&self, caller: Caller, out: &mut Vec<Effect>) {
-        if !self.members.contains(&caller.user, caller.conn) {
-            return refuse(
-                &caller,
-                Refusal::because(ErrorCode::Forbidden, "join the room to see its members"),
-                out,
-            );
-        }
-        let members = self.members.list(limits::MEMBERS_LISTED);
-        let list = MemberList { room: self.name.clone(), member_count: self.count_u32(), members };
-        answer(caller, Event::Members(Box::new(list)), out);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use parlour_protocol::{RoomName, limits};
 
+use crate::filter::Filter;
 use crate::rights::Access;
 
 /// What the configuration says about rooms.
@@ -24,6 +25,10 @@ pub struct Rules {
     pub patterns: Vec<Pattern>,
     /// What every user may do in rooms about which no pattern says it.
     pub access: Access,
+    /// Whether somebody wants to know which rooms are empty.
+    pub tells_occupancy: bool,
+    /// Words that may not be said; all filters that are about a room count.
+    pub filters: Vec<Filter>,
 }
 
 /// Rooms whose name matches a pattern.
@@ -35,6 +40,8 @@ pub struct Pattern {
     pub durable: bool,
     /// What every user may do there; `None`: as everywhere.
     pub access: Option<Access>,
+    /// Whether every user may create rooms of this name; `None`: those who may publish there.
+    pub create: Option<bool>,
 }
 
 /// Whether a room's name is the pattern, or begins with what stands before its `*`.
@@ -44,6 +51,12 @@ pub fn matches(pattern: &str, room: &str) -> bool {
         Some(prefix) => room.starts_with(prefix),
         None => room == pattern,
     }
+}
+
+/// As [`matches`]; but private conversations are meant only by patterns that say so.
+#[must_use]
+pub(crate) fn applies(pattern: &str, room: &RoomName) -> bool {
+    matches(pattern, room.as_str()) && (!room.is_private() || pattern.starts_with('@'))
 }
 
 impl Rules {
@@ -60,8 +73,14 @@ impl Rules {
         told.unwrap_or(if room.is_private() { Access::Public } else { self.access })
     }
 
+    /// Whether every user may create a room of this name; `None`: those who may publish there.
+    #[must_use]
+    pub fn may_create(&self, room: &RoomName) -> Option<bool> {
+        self.pattern(room).and_then(|rule| rule.create)
+    }
+
     fn pattern(&self, room: &RoomName) -> Option<&Pattern> {
-        self.patterns.iter().find(|rule| matches(&rule.pattern, room.as_str()))
+        self.patterns.iter().find(|rule| applies(&rule.pattern, room))
     }
 }
 
@@ -76,6 +95,8 @@ impl Default for Rules {
             recent_bytes: 128 * 1024 * 1024,
             patterns: Vec::new(),
             access: Access::Public,
+            tells_occupancy: false,
+            filters: Vec::new(),
         }
     }
 }

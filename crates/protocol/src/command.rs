@@ -7,7 +7,10 @@ mod session;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-pub use self::change::{Batch, Configure, Delete, Draft, Edit, Pin, Private, Publish, React, SetRole};
+pub use self::change::{
+    Batch, Configure, Delete, Draft, Edit, Pin, Private, Publish, React, Report, Resolve, SetRole,
+    SetSanction,
+};
 pub use self::query::{Cursor, HistoryQuery, InRoom, Search, StatusQuery};
 pub use self::session::{Availability, Hello, Join, Resume, SetPresence, Typing};
 
@@ -71,11 +74,19 @@ pub enum Command {
     Status(StatusQuery),
     /// Creates a room with an owner; answered by `ack`.
     Create(Configure),
-    /// Changes a room's title, topic or privacy; answered by `ack`.
+    /// Changes a room's title, topic, privacy or pace; answered by `ack`.
     Configure(Configure),
     /// Gives a user a role in a room, or takes it; answered by `ack`.
     Role(SetRole),
-    /// Asks for a room's title, topic, roles and pins; answered by `info`.
+    /// Puts a user out, silences or bans one, or takes that back; answered by `ack`.
+    Sanction(SetSanction),
+    /// Tells the moderators of a message; answered by `ack`.
+    Report(Report),
+    /// Asks what was reported; answered by `reports`.
+    Reports(InRoom),
+    /// Takes the reports of a message off the list; answered by `ack`.
+    Resolve(Resolve),
+    /// Asks for a room's title, topic, roles, sanctions and pins; answered by `info`.
     Info(InRoom),
     /// Asks for the next part of what was missed; answered by `page`.
     More(InRoom),
@@ -119,6 +130,10 @@ impl Command {
             Self::Create(_) => "create",
             Self::Configure(_) => "configure",
             Self::Role(_) => "role",
+            Self::Sanction(_) => "sanction",
+            Self::Report(_) => "report",
+            Self::Reports(_) => "reports",
+            Self::Resolve(_) => "resolve",
             Self::Info(_) => "info",
             Self::More(_) => "more",
             Self::Receipts(_) => "receipts",

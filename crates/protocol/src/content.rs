@@ -25,6 +25,8 @@ pub enum Content {
     Settings(Settings),
     /// A user got a role, or lost it.
     Role(RoleChange),
+    /// A user was put out, silenced or banned, or that was taken back.
+    Sanction(Sanction),
 }
 
 /// A message as it is now.
@@ -133,6 +135,9 @@ pub struct Settings {
     /// Whether only users with a role may enter and read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private: Option<bool>,
+    /// How long a user waits between two messages, in milliseconds, at most 6 hours; 0: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_ms: Option<u32>,
 }
 
 /// Content of a change of roles.
@@ -155,4 +160,63 @@ pub enum Role {
     Moderator,
     /// May also change settings and give every role.
     Owner,
+}
+
+/// Content of a sanction. A user has at most one that lasts: the last one counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sanction {
+    /// Against whom.
+    pub user: UserId,
+    /// What it is.
+    pub kind: SanctionKind,
+    /// When a mute or a ban ends: milliseconds since the Unix epoch; absent: when it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<i64>,
+    /// Why, at most 256 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<CompactString>,
+}
+
+impl Sanction {
+    /// Whether it still holds.
+    #[must_use]
+    pub fn is_in_force(&self, now_ms: i64) -> bool {
+        self.kind >= SanctionKind::Mute && self.until_ms.is_none_or(|until| now_ms < until)
+    }
+}
+
+/// What is done to a user, in ascending order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SanctionKind {
+    /// Nothing any more.
+    None,
+    /// Put out of the room, once.
+    Kick,
+    /// May only listen.
+    Mute,
+    /// May not enter.
+    Ban,
+}
+
+impl SanctionKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::None, Self::Kick, Self::Mute, Self::Ban];
+
+    /// Returns the word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Kick => "kick",
+            Self::Mute => "mute",
+            Self::Ban => "ban",
+        }
+    }
+
+    /// Finds the kind of a word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
 }

@@ -9,7 +9,7 @@ pub mod text;
 
 mod check;
 
-use crate::command::{Request, RequestId};
+use crate::command::{Command, Request, RequestId};
 use crate::error::Refusal;
 use crate::event::{Event, Reply};
 use crate::name::RoomName;
@@ -30,6 +30,14 @@ pub struct Misunderstood {
     pub id: Option<RequestId>,
     /// What is wrong. A refusal with a close code ends the connection.
     pub refusal: Refusal,
+}
+
+/// Checks the rules of a command that no type can say, for one that came through no dialect.
+///
+/// # Errors
+/// The same as if a dialect had read it.
+pub fn check(command: &Command) -> Result<(), Refusal> {
+    check::check(Some(&RequestId::Number(0)), command)
 }
 
 /// What a dialect may know of the connection that it reads from.

@@ -99,6 +99,8 @@ error_table! {
     RateLimited = 114, "rate_limited", later, 429, None;
     /// The room exists already.
     Exists = 115, "exists", never, 409, None;
+    /// The text holds a word that is not allowed here.
+    Filtered = 116, "filtered", never, 422, None;
 
     // The server's side (200-): the command was not carried out.
     /// The store does not answer; nothing was stored.
@@ -125,6 +127,10 @@ error_table! {
     IdentityChange = 303, "identity_change", never, 403, Some(1008);
     /// Credentials in the URL are not configured; send them in hello or in a header.
     TokenInQuery = 304, "token_in_query", never, 400, None;
+    /// The token has expired; come back with a new one.
+    TokenExpired = 305, "token_expired", never, 401, Some(1008);
+    /// The credentials were taken back.
+    Revoked = 306, "revoked", never, 401, Some(1008);
 
     // Ends of a connection (400-).
     /// The frame breaks RFC 6455.
@@ -149,6 +155,8 @@ error_table! {
     HeartbeatTimeout = 409, "heartbeat_timeout", later, 408, Some(1013);
     /// The server restarts; reconnect at a random moment of the given window.
     Restart = 410, "restart", later, 503, Some(1012);
+    /// A backend of the operator has ended the connection.
+    Disconnected = 411, "disconnected", never, 403, Some(1008);
 
     // HTTP and the handshake (500-).
     /// The HTTP request is malformed.
@@ -183,6 +191,8 @@ error_table! {
     UserLimit = 514, "user_limit", later, 429, Some(1008);
     /// The server is full or shutting down.
     NodeFull = 515, "node_full", later, 503, None;
+    /// The URL leads to an address that may not be called from here.
+    UrlForbidden = 516, "url_forbidden", never, 400, None;
 }
 
 /// An error as a client gets it.

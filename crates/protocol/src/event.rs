@@ -8,17 +8,17 @@ mod session;
 use compact_str::CompactString;
 
 pub use self::answer::{
-    Ack, Found, HistoryPage, Hit, MemberList, MessageStatus, Receipts, ReplayPage, RoleHolder, RoomInfo,
-    RoomSummary, Stored,
+    Ack, Found, HistoryPage, Hit, MemberList, MessageStatus, Receipts, ReplayPage, ReportList, Reported,
+    RoleHolder, RoomInfo, RoomSummary, Stored,
 };
 pub use self::entry::{Change, Message, PrivateMessage};
 pub use self::room::{
     CursorNotice, Erased, Joined, Left, Member, Membership, PresenceNotice, Receipt, Resync, Status,
     TypingNotice, Unrecovered,
 };
-pub use self::session::{GoAway, Limits, Pong, Welcome, Window};
+pub use self::session::{GoAway, Limits, Pong, TokenExpiring, Welcome, Window};
 use crate::command::RequestId;
-use crate::content::{Content, NewText, PinChange, Reaction, RoleChange, Settings, Target, Text};
+use crate::content::{Content, NewText, PinChange, Reaction, RoleChange, Sanction, Settings, Target, Text};
 use crate::error::Refusal;
 use crate::name::{RoomName, UserId};
 use crate::position::Seq;
@@ -57,8 +57,9 @@ impl Header {
             Content::Delete(what) => Event::Deleted(self.change(what)),
             Content::Reaction(what) => Event::Reacted(self.change(what)),
             Content::Pin(what) => Event::Pinned(self.change(what)),
-            Content::Settings(what) => Event::RoomChanged(self.change(what)),
+            Content::Settings(what) => Event::RoomChanged(Box::new(self.change(what))),
             Content::Role(what) => Event::RoleChanged(self.change(what)),
+            Content::Sanction(what) => Event::Sanctioned(Box::new(self.change(what))),
         }
     }
 
@@ -117,10 +118,12 @@ pub enum Event {
     Reacted(Change<Reaction>),
     /// A message was pinned or unpinned.
     Pinned(Change<PinChange>),
-    /// The room's title, topic or privacy changed.
-    RoomChanged(Change<Settings>),
+    /// The room's title, topic, privacy or pace changed.
+    RoomChanged(Box<Change<Settings>>),
     /// A user got a role, or lost it.
     RoleChanged(Change<RoleChange>),
+    /// A user was put out, silenced or banned, or that was taken back.
+    Sanctioned(Box<Change<Sanction>>),
     /// A command was carried out.
     Ack(Ack),
     /// Answer to `members`.
@@ -141,6 +144,8 @@ pub enum Event {
     Receipts(Receipts),
     /// Answer to `search`.
     Found(Box<Found>),
+    /// Answer to `reports`.
+    Reports(Box<ReportList>),
     /// What a user said is no longer kept: forget it.
     Erased(Erased),
     /// A command was refused, or the connection is about to end.
@@ -149,6 +154,8 @@ pub enum Event {
     Resync(Box<Resync>),
     /// The server asks the client to reconnect.
     GoAway(GoAway),
+    /// The client's token expires soon: `hello` with a new one keeps the connection.
+    TokenExpiring(TokenExpiring),
 }
 
 impl Event {
@@ -173,6 +180,7 @@ impl Event {
             Self::Pinned(_) => "pinned",
             Self::RoomChanged(_) => "room_changed",
             Self::RoleChanged(_) => "role_changed",
+            Self::Sanctioned(_) => "sanctioned",
             Self::Ack(_) => "ack",
             Self::Members(_) => "members",
             Self::History(_) => "history",
@@ -183,10 +191,12 @@ impl Event {
             Self::Info(_) => "info",
             Self::Receipts(_) => "receipts",
             Self::Found(_) => "found",
+            Self::Reports(_) => "reports",
             Self::Erased(_) => "erased",
             Self::Error(_) => "error",
             Self::Resync(_) => "resync",
             Self::GoAway(_) => "goaway",
+            Self::TokenExpiring(_) => "token_expiring",
         }
     }
 
@@ -202,6 +212,7 @@ impl Event {
             Self::Pinned(change) => change.seq,
             Self::RoomChanged(change) => change.seq,
             Self::RoleChanged(change) => change.seq,
+            Self::Sanctioned(change) => change.seq,
             _ => return None,
         })
     }
@@ -223,6 +234,7 @@ impl Event {
             Self::Pinned(change) => change.into_entry(Content::Pin),
             Self::RoomChanged(change) => change.into_entry(Content::Settings),
             Self::RoleChanged(change) => change.into_entry(Content::Role),
+            Self::Sanctioned(change) => change.into_entry(Content::Sanction),
             _ => return None,
         })
     }

@@ -32,6 +32,12 @@ pub const PINS: usize = 50;
 pub const TITLE_BYTES: usize = 128;
 /// Longest topic of a room, in bytes.
 pub const TOPIC_BYTES: usize = 1_024;
+/// Longest reason of a sanction or a report, in bytes.
+pub const REASON_BYTES: usize = 256;
+/// Longest time that users can be made to wait between two messages, in milliseconds.
+pub const SLOW_MS: u32 = 21_600_000;
+/// Longest time of a mute or a ban that ends by itself, in milliseconds: ten years.
+pub const SANCTION_MS: u64 = 315_360_000_000;
 /// Longest search query, in bytes.
 pub const QUERY_BYTES: usize = 256;
 /// Most messages in one answer to `search`.

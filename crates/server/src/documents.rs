@@ -9,6 +9,7 @@ use parlour_hub::effect::Document;
 use tokio::sync::Notify;
 
 use crate::node::Node;
+use crate::store::StoreError;
 
 /// Most keys that may wait; documents beyond are dropped and counted, for they are conveniences.
 const MOST: usize = 100_000;
@@ -75,10 +76,20 @@ pub async fn write_waiting(node: &Node) {
 /// Reads at most `limit` stored documents whose key starts with `prefix`, and those that still wait
 /// to be written: a conversation that has just begun must not be missed.
 pub async fn read(node: &Node, prefix: String, limit: u32) -> Vec<Document> {
+    let waiting = node.documents.waiting(&prefix);
+    let documents = find(node, prefix, limit).await;
+    documents.unwrap_or_else(|_| waiting.into_iter().filter(|document| !document.value.is_empty()).collect())
+}
+
+/// The same where nothing and no answer are not alike.
+///
+/// # Errors
+/// Those of the store.
+pub async fn find(node: &Node, prefix: String, limit: u32) -> Result<Vec<Document>, StoreError> {
     // Before the store is asked: what is written in between is found there.
     let waiting = node.documents.waiting(&prefix);
-    let mut documents = node.store.documents(prefix, limit).await.unwrap_or_default();
+    let mut documents = node.store.documents(prefix, limit).await?;
     documents.retain(|stored| waiting.iter().all(|document| document.key != stored.key));
     documents.extend(waiting.into_iter().filter(|document| !document.value.is_empty()));
-    documents
+    Ok(documents)
 }

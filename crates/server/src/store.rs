@@ -11,6 +11,7 @@ use compact_str::CompactString;
 pub use parlour_hub::effect::Document;
 pub use parlour_hub::log::{Draft, Guard, NewEntry, Refused, Snapshot, Span};
 use parlour_hub::log::{Head, Record, Stored};
+use parlour_hub::scope::Scope;
 use parlour_protocol::event::Hit;
 use parlour_protocol::{RoomName, Seq, UserId};
 
@@ -22,6 +23,7 @@ pub mod sqlite;
 
 mod digest;
 mod erasure;
+mod sanction;
 mod words;
 
 /// How long a cid is remembered after its record was trimmed (P6).
@@ -124,8 +126,10 @@ pub struct Keep {
 /// What is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// Who asks: rooms that this user may not read are left out.
+    /// Who asks: rooms whose history this user may not see are left out.
     pub user: UserId,
+    /// What beside the log decides about that.
+    pub scope: Scope,
     /// Only in this room.
     pub room: Option<RoomName>,
     /// Words, separated by anything that is not a letter or digit; all must occur.

@@ -70,6 +70,7 @@ fn stored_at(event: &Event) -> Option<i64> {
         Event::Pinned(change) => change.ts,
         Event::RoomChanged(change) => change.ts,
         Event::RoleChanged(change) => change.ts,
+        Event::Sanctioned(change) => change.ts,
         _ => return None,
     })
 }

@@ -150,7 +150,7 @@ impl Client {
         self.stored(Command::Create(Configure { room: parse(room)?, settings, cid: None })).await
     }
 
-    /// Changes what is given of a room's title, topic and privacy.
+    /// Changes what is given of a room's title, topic, privacy and pace.
     ///
     /// # Errors
     /// As every request; see [`Error`].
@@ -178,7 +178,7 @@ impl Client {
         }
     }
 
-    async fn stored(&self, command: Command) -> Result<Stored, Error> {
+    pub(super) async fn stored(&self, command: Command) -> Result<Stored, Error> {
         match self.request(command).await? {
             Event::Ack(Ack { stored: Some(stored) }) => Ok(stored),
             other => unexpected(&other),
@@ -205,6 +205,7 @@ pub(super) fn name(command: &mut Command) -> Result<(), Error> {
         Command::Pin(pin) => &mut pin.cid,
         Command::Create(configure) | Command::Configure(configure) => &mut configure.cid,
         Command::Role(role) => &mut role.cid,
+        Command::Sanction(sanction) => &mut sanction.cid,
         _ => return Ok(()),
     };
     unless_named(cid)

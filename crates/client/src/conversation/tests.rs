@@ -188,7 +188,9 @@ fn threads_roles_settings_and_receipts() {
     assert_eq!(view.thread(Seq(1)).map(|message| message.seq.0).collect::<Vec<_>>(), [1, 3]);
     let settings = Settings { title: Some("Hall".into()), ..Settings::default() };
     let roles = vec![RoleHolder { user: user("Ann"), role: Role::Owner }];
-    view.apply(&Event::Info(Box::new(RoomInfo { room: room(), settings, roles, pins: vec![Seq(2)] })));
+    let sanctions = Vec::new();
+    let info = RoomInfo { room: room(), settings, roles, pins: vec![Seq(2)], sanctions };
+    view.apply(&Event::Info(Box::new(info)));
     let older = Settings { title: Some("older".into()), ..Settings::default() };
     view.take(&page(vec![header(0, "Ann").event(Content::Settings(older))], 3));
     let role =

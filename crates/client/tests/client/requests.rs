@@ -1,11 +1,13 @@
 //! Requests, their answers, and the end of a client.
 
+use std::time::Duration;
+
 use parlour_client::{
     Availability, Client, Draft, Encoding, Error, ErrorCode, Event, Found, JoinOptions, Lost, MessageStatus,
     Page, Receipts, Refusal, RoomInfo, RoomSummary, Seq, Settings, Update,
 };
 use parlour_protocol::Command;
-use parlour_protocol::event::{Ack, HistoryPage, Left, MemberList, Pong};
+use parlour_protocol::event::{Ack, HistoryPage, Left, MemberList, Pong, ReportList, Reported};
 
 use crate::fake::{EPOCH, Fake, Peer, joined, room, stored, user};
 use crate::{next, within_limits};
@@ -30,7 +32,16 @@ async fn serve(mut peer: Peer) -> Vec<&'static str> {
             | Command::Pin(_)
             | Command::Create(_)
             | Command::Configure(_)
-            | Command::Role(_)) => change(&command),
+            | Command::Role(_)
+            | Command::Sanction(_)) => change(&command),
+            Command::Reports(_) => {
+                let reported = Reported { target: Seq(3), user: user("Bob"), ts: 0, reason: None };
+                Event::Reports(Box::new(ReportList { room: room(), reports: vec![reported] }))
+            }
+            Command::Report(report) => {
+                assert_eq!(report.reason.as_deref(), Some("rude"));
+                Event::Ack(Ack::default())
+            }
             Command::Status(query) => {
                 Event::Status(MessageStatus { room: query.room, cid: query.cid, stored: None })
             }
@@ -41,6 +52,7 @@ async fn serve(mut peer: Peer) -> Vec<&'static str> {
                     settings,
                     roles: Vec::new(),
                     pins: vec![Seq(3)],
+                    sanctions: Vec::new(),
                 }))
             }
             Command::Receipts(cursor) => {
@@ -78,7 +90,9 @@ async fn serve(mut peer: Peer) -> Vec<&'static str> {
                 }])
             }
             Command::Ping => Event::Pong(Pong { server_time_ms: 42 }),
-            Command::Presence(_) | Command::Read(_) | Command::Delivered(_) => Event::Ack(Ack::default()),
+            Command::Presence(_) | Command::Read(_) | Command::Delivered(_) | Command::Resolve(_) => {
+                Event::Ack(Ack::default())
+            }
             Command::Typing(_) | Command::Hello(_) | Command::More(_) => continue,
         };
         peer.answer(request.id, event).await;
@@ -97,6 +111,7 @@ fn change(command: &Command) -> Event {
         Command::Pin(pin) => pin.cid.is_some(),
         Command::Create(configure) | Command::Configure(configure) => configure.cid.is_some(),
         Command::Role(role) => role.cid.is_some(),
+        Command::Sanction(sanction) => sanction.cid.is_some(),
         _ => false,
     };
     assert!(has_cid, "a cid makes repeating safe: {command:?}");
@@ -117,9 +132,17 @@ async fn every_change(client: &Client) -> Result<(), Error> {
         client.create("general", Settings::default()).await?,
         client.configure("general", topic).await?,
         client.set_role("general", "Bob", Some(parlour_client::Role::Moderator)).await?,
+        client.kick("general", "Bob", "").await?,
+        client.mute("general", "Bob", Some(Duration::from_secs(60)), "loud").await?,
+        client.ban("general", "Bob", None, "spam").await?,
+        client.pardon("general", "Bob").await?,
+        client.slow_down("general", Duration::from_secs(30)).await?,
     ] {
         assert_eq!(stored.seq, Seq(6));
     }
+    client.report("general", Seq(3), "rude").await?;
+    assert_eq!(client.reports("general").await?.len(), 1);
+    client.resolve("general", Seq(3)).await?;
     assert_eq!(client.reply("general", Seq(3), "indeed").await?.seq, Seq(5));
     assert_eq!(client.status("general", "some").await?.stored, None);
     assert_eq!(client.info("general").await?.pins, [Seq(3)]);
@@ -171,6 +194,14 @@ async fn every_request(encoding: Encoding) -> Result<(), Error> {
         "create",
         "configure",
         "role",
+        "sanction",
+        "sanction",
+        "sanction",
+        "sanction",
+        "configure",
+        "report",
+        "reports",
+        "resolve",
         "publish",
         "status",
         "info",

@@ -44,7 +44,7 @@ impl Room {
     pub(super) fn caught_up(&self, scene: Scene<'_>, replay: Replay, lag: Lag, out: &mut Vec<Effect>) {
         let Replay { caller, events, .. } = replay;
         let replayed = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        let news = self.who_is_here(scene, lag, replayed).into_iter().collect();
+        let news = self.who_is_here(scene, &caller, lag, replayed).into_iter().collect();
         let replay = Replayed { events, upto: self.position, is_live: true };
         let (to, room) = (caller.conn, self.name.clone());
         out.push(Effect::CatchUp { to, room, after: lag.after, news, replay });
@@ -59,14 +59,15 @@ impl Room {
         reason: Unrecovered,
         out: &mut Vec<Effect>,
     ) {
-        let news = std::iter::once(self.resync(reason)).chain(self.who_is_here(scene, lag, 0)).collect();
+        let news =
+            std::iter::once(self.resync(reason)).chain(self.who_is_here(scene, caller, lag, 0)).collect();
         let replay = Replayed { events: Vec::new(), upto: self.position, is_live: true };
         let (to, room) = (caller.conn, self.name.clone());
         out.push(Effect::CatchUp { to, room, after: lag.after, news, replay });
     }
 
     /// Tells all that the notices would have told.
-    fn who_is_here(&self, scene: Scene<'_>, lag: Lag, replayed: u32) -> Option<Event> {
-        lag.missed_notices.then(|| Event::Joined(Box::new(self.joined(scene, replayed, 0, None))))
+    fn who_is_here(&self, scene: Scene<'_>, caller: &Caller, lag: Lag, replayed: u32) -> Option<Event> {
+        lag.missed_notices.then(|| Event::Joined(Box::new(self.joined(scene, caller, replayed, 0, None))))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlour_protocol::content::{Content, Details, NewText};
+use parlour_protocol::content::{Content, Details, NewText, Sanction};
 use parlour_protocol::event::{Erased, Event};
 use parlour_protocol::{Seq, UserId};
 
@@ -48,7 +48,8 @@ impl Room {
             | Content::Reaction(_)
             | Content::Pin(_)
             | Content::Settings(_)
-            | Content::Role(_) => {}
+            | Content::Role(_)
+            | Content::Sanction(_) => {}
         }
     }
 
@@ -74,6 +75,12 @@ impl Room {
         self.members.forget_lately(user);
         if let Some(role) = self.state.roles.remove(user) {
             self.state.roles.insert(alias.clone(), role);
+        }
+        // Whose words the reasons are is not known here.
+        self.state.sanctions.values_mut().for_each(|sanction| sanction.reason = None);
+        if let Some(sanction) = self.state.sanctions.remove(user) {
+            let sanction = Sanction { user: alias.clone(), ..sanction };
+            self.state.sanctions.insert(alias.clone(), sanction);
         }
         self.tell_all(Event::Erased(Erased { room: self.name.clone(), user: user.clone() }), out);
     }

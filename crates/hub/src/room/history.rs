@@ -27,7 +27,7 @@ impl Room {
         if let Err(refusal) = self.check_query(scene, &caller, &query, limit) {
             return refuse(&caller, refusal, out);
         }
-        if !self.durable {
+        if !self.setup.durable {
             let records = self.page_of_ring(&query, limit);
             return self.answer_page(caller, &query, records, out);
         }
@@ -49,8 +49,7 @@ impl Room {
         query: &HistoryQuery,
         limit: u32,
     ) -> Result<(), Refusal> {
-        self.may_read_log(caller)?;
-        self.require(caller, Action::History)?;
+        self.may_see_history(caller)?;
         if limit == 0 || limit > scene.rules.history {
             let rule = format!("limit is 1 to {}", scene.rules.history);
             return Err(Refusal::because(ErrorCode::InvalidLimit, rule));
@@ -66,6 +65,11 @@ impl Room {
             return Err(Refusal::because(ErrorCode::InvalidCursor, rule));
         }
         Ok(())
+    }
+
+    fn may_see_history(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.may_read_log(caller)?;
+        self.require(caller, Action::History)
     }
 
     fn page_of_ring(&self, query: &HistoryQuery, limit: u32) -> Vec<Event> {
@@ -117,7 +121,7 @@ impl Room {
             (Ticket::Block(block), records) => self.block_read(scene, block, records, out),
             (Ticket::History { caller, query }, Ok(records)) => {
                 // The user may have lost the right to read meanwhile (P21), or the log its name.
-                if let Err(refusal) = self.may_read_log(&caller) {
+                if let Err(refusal) = self.may_see_history(&caller) {
                     return refuse(&caller, refusal, out);
                 }
                 let delivered = records.into_iter().filter(|record| record.seq <= self.position);
@@ -143,7 +147,7 @@ impl Room {
     }
 
     pub(super) fn inbox(&mut self, caller: Caller, read: Seq, out: &mut Vec<Effect>) {
-        if read >= self.position {
+        if read >= self.position || self.may_read(&caller).is_err() {
             return self.answer_inbox(&caller, Vec::new(), out);
         }
         let newest = Seq(self.position.0.saturating_sub(u64::from(INBOX)));

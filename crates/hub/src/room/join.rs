@@ -14,6 +14,7 @@ use super::{Room, Scene, answer, kind, refuse, store_refusal};
 use crate::effect::{Cause, Effect, Replay, Replayed, Ticket};
 use crate::input::{Caller, Ending};
 use crate::log::{Record, Span};
+use crate::rights::Action;
 
 /// Most bytes in one replay, as [`weight`] counts them, but for the event that goes beyond.
 const REPLAY_BYTES: usize = 512 * 1024;
@@ -33,7 +34,8 @@ impl Room {
         }
         // `member_joined` means online and without a text; anything else is told as well.
         let presence_is_plain = presence.status == Availability::Online && presence.text.is_none();
-        let change = self.members.join(&caller.user, caller.conn, presence, scene.now.wall_ms);
+        let granted = caller.rights_in(&self.name);
+        let change = self.members.join(&caller.user, caller.conn, granted, presence, scene.now.wall_ms);
         // The newcomer is not attached yet, so the notice goes to the others.
         match change {
             Change::Joined => {
@@ -45,13 +47,14 @@ impl Room {
             Change::Presence => self.tell_presence(scene, &caller.user, out),
             Change::Nothing | Change::Left => {}
         }
-        match since.map(|since| self.resume_after(since)) {
+        let sees_history = self.may(&caller, Action::History);
+        match since.map(|since| self.resume_after(since, sees_history)) {
             Some(Ok(after)) => {
                 self.replay(scene, Replay { caller, cause: Cause::Resume, after, events: Vec::new() }, out);
             }
             Some(Err(reason)) => self.attach(scene, caller, Vec::new(), Some(reason), out),
             None => {
-                let wanted = u64::from(history.min(scene.rules.history));
+                let wanted = if sees_history { u64::from(history.min(scene.rules.history)) } else { 0 };
                 let after = Seq(self.position.0.saturating_sub(wanted).max(self.floor.0));
                 self.replay(scene, Replay { caller, cause: Cause::Join, after, events: Vec::new() }, out);
             }
@@ -66,12 +69,16 @@ impl Room {
         Ok(())
     }
 
-    /// Decides whether everything after a position can be replayed (P8).
-    fn resume_after(&self, since: Position) -> Result<Seq, Unrecovered> {
+    /// Decides whether everything after a position can be replayed (P8). Without the right to see
+    /// what was said before, nobody reaches further back than one replay.
+    fn resume_after(&self, since: Position, sees_history: bool) -> Result<Seq, Unrecovered> {
         match since.seq {
             _ if since.epoch != self.epoch => Err(Unrecovered::Epoch),
             seq if seq > self.position => Err(Unrecovered::Ahead),
             seq if seq < self.floor => Err(Unrecovered::Expired),
+            seq if !sees_history && self.position.0 - seq.0 > limits::RESUME_EVENTS => {
+                Err(Unrecovered::Access)
+            }
             seq => Ok(seq),
         }
     }
@@ -267,7 +274,7 @@ impl Room {
         let Replay { caller, cause, after, events } = replay;
         self.members.set_stage(&caller.user, caller.conn, Stage::Behind(after));
         let behind = self.position.0 - after.0;
-        let answer = Box::new(self.replay_answer(scene, cause, &events, behind));
+        let answer = Box::new(self.replay_answer(scene, &caller, cause, &events, behind));
         let (to, room) = (caller.conn, self.name.clone());
         let replay = Replayed { events, upto: after, is_live: false };
         out.push(Effect::Attach { to, room, answer, request: caller, replay });
@@ -282,16 +289,23 @@ impl Room {
             let skipped = events.len() - fitting_tail(&events);
             events.drain(..skipped);
         }
-        let answer = self.replay_answer(scene, cause, &events, 0);
+        let answer = self.replay_answer(scene, &caller, cause, &events, 0);
         self.go_live(caller, answer, events, out);
     }
 
-    fn replay_answer(&self, scene: Scene<'_>, cause: Cause, events: &[Arc<Event>], behind: u64) -> Event {
+    fn replay_answer(
+        &self,
+        scene: Scene<'_>,
+        caller: &Caller,
+        cause: Cause,
+        events: &[Arc<Event>],
+        behind: u64,
+    ) -> Event {
         let replayed = u32::try_from(events.len()).unwrap_or(u32::MAX);
         match cause {
             Cause::More => Event::Page(ReplayPage { room: self.name.clone(), replayed, behind }),
             Cause::Join | Cause::Resume | Cause::Lag(_) => {
-                Event::Joined(Box::new(self.joined(scene, replayed, behind, None)))
+                Event::Joined(Box::new(self.joined(scene, caller, replayed, behind, None)))
             }
         }
     }
@@ -305,7 +319,7 @@ impl Room {
         out: &mut Vec<Effect>,
     ) {
         let replayed = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        let joined = Event::Joined(Box::new(self.joined(scene, replayed, 0, reason)));
+        let joined = Event::Joined(Box::new(self.joined(scene, &caller, replayed, 0, reason)));
         self.go_live(caller, joined, events, out);
     }
 
@@ -319,13 +333,19 @@ impl Room {
     pub(super) fn joined(
         &self,
         scene: Scene<'_>,
+        caller: &Caller,
         replayed: u32,
         behind: u64,
         reason: Option<Unrecovered>,
     ) -> Joined {
         // When thousands come back at once, long lists would cost more than all that they missed.
         let is_large = self.members.count() > scene.rules.notice_members;
-        let listed = if is_large { limits::MEMBERS_GLIMPSED } else { limits::MEMBERS_LISTED };
+        let sees_members = self.may(caller, Action::Presence);
+        let listed = match (sees_members, is_large) {
+            (false, _) => 0,
+            (true, true) => limits::MEMBERS_GLIMPSED,
+            (true, false) => limits::MEMBERS_LISTED,
+        };
         Joined {
             room: self.name.clone(),
             epoch: self.epoch,
@@ -335,10 +355,10 @@ impl Room {
             behind,
             recovered: reason.is_none(),
             reason,
-            durable: self.durable,
+            durable: self.setup.durable,
             member_count: self.count_u32(),
             members: self.members.list_present(listed),
-            receipts: if is_large { Vec::new() } else { self.receipts() },
+            receipts: if is_large || !sees_members { Vec::new() } else { self.receipts() },
         }
     }
 }

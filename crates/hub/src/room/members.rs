@@ -9,6 +9,7 @@ use parlour_protocol::{Seq, UserId};
 use super::presence::{Connection, Connections, Presence};
 use crate::effect::ShardSet;
 use crate::input::{ConnId, Ending};
+use crate::rights::Rights;
 
 /// Most users remembered after they left.
 const LATELY: usize = 100;
@@ -86,9 +87,16 @@ impl Members {
         set
     }
 
-    /// Adds a connection.
-    pub fn join(&mut self, user: &UserId, id: ConnId, says: SetPresence, wall_ms: i64) -> Change {
-        let connection = Connection { id, availability: says.status, stage: Stage::Entering };
+    /// Adds a connection, whose credentials grant these rights here.
+    pub fn join(
+        &mut self,
+        user: &UserId,
+        id: ConnId,
+        granted: Rights,
+        says: SetPresence,
+        wall_ms: i64,
+    ) -> Change {
+        let connection = Connection { id, granted, availability: says.status, stage: Stage::Entering };
         let Some(presence) = self.present.get_mut(user) else {
             self.lately.retain(|member| member.user != *user);
             self.present.insert(user.clone(), Presence::new(connection, says.text, wall_ms));
@@ -100,8 +108,12 @@ impl Members {
         }
         match presence.connections.find_mut(id) {
             // What it asked for before is void; but as long as it is on the list, it is there.
-            Some(known) if known.stage != Stage::Live => known.stage = Stage::Entering,
-            Some(_) => {}
+            Some(known) => {
+                known.granted = granted;
+                if known.stage != Stage::Live {
+                    known.stage = Stage::Entering;
+                }
+            }
             None => presence.connections.push(connection),
         }
         presence.retell()
@@ -125,6 +137,13 @@ impl Members {
         true
     }
 
+    /// Notes what the new credentials of a connection allow; false if it has not joined.
+    pub fn grant(&mut self, user: &UserId, conn: ConnId, granted: Rights) -> bool {
+        let presence = self.present.get_mut(user);
+        let connection = presence.and_then(|presence| presence.connections.find_mut(conn));
+        connection.map(|connection| connection.granted = granted).is_some()
+    }
+
     fn count_live(&mut self, conn: ConnId, stage: Stage, change: i32) {
         if stage == Stage::Live {
             let shard = usize::from(conn.shard);
@@ -146,11 +165,11 @@ impl Members {
         self.present.keys()
     }
 
-    /// Lists the connections of a user.
+    /// Lists the connections of a user, with what their credentials grant.
     #[must_use]
-    pub fn connections(&self, user: &UserId) -> Vec<ConnId> {
-        let presence = self.present.get(user);
-        presence.map_or_else(Vec::new, |presence| presence.connections.all().iter().map(|c| c.id).collect())
+    pub fn connections(&self, user: &UserId) -> Vec<(ConnId, Rights)> {
+        let connections = self.present.get(user).map_or(&[][..], |presence| presence.connections.all());
+        connections.iter().map(|connection| (connection.id, connection.granted)).collect()
     }
 
     /// Removes all traces of a user.

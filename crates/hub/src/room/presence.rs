@@ -9,6 +9,7 @@ use parlour_protocol::event::{Member, Status};
 
 use super::members::{Change, Stage};
 use crate::input::ConnId;
+use crate::rights::Rights;
 
 /// A user who is here, or may come back.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) enum Connections {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Connection {
     pub(super) id: ConnId,
+    /// What its credentials allowed in the room when it entered.
+    pub(super) granted: Rights,
     pub(super) availability: Availability,
     pub(super) stage: Stage,
 }

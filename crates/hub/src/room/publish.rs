@@ -5,8 +5,10 @@ use parlour_protocol::content::{Content, Details};
 use parlour_protocol::event::{Ack, Event, MessageStatus, Stored as StoredAt, Unrecovered};
 use parlour_protocol::{ErrorCode, Refusal, RoomName, Seq};
 
-use super::{Room, Scene, answer, store_refusal};
+use super::roles::deed;
+use super::{Room, Scene, answer, refuse, store_refusal};
 use crate::effect::{Effect, StoreRequest};
+use crate::filter::Remedy;
 use crate::input::Caller;
 use crate::log::{Draft, Guard, NewEntry, Place, Record, Stored};
 
@@ -15,10 +17,14 @@ impl Room {
         &mut self,
         scene: Scene<'_>,
         caller: Caller,
-        entries: Vec<NewEntry>,
+        mut entries: Vec<NewEntry>,
         out: &mut Vec<Effect>,
     ) {
-        let guard = match self.permit_all(&caller, &entries) {
+        let permitted = self.permit_all(&caller, &entries).and_then(|guard| {
+            self.filter(scene, &mut entries)?;
+            self.slow_down(scene, &caller, &entries).map(|()| guard)
+        });
+        let guard = match permitted {
             Ok(guard) => guard,
             Err(refusal) => return fail(&self.name, caller, first_cid(&entries), refusal, out),
         };
@@ -36,6 +42,29 @@ impl Room {
         self.store(scene, caller, guard, entries, out);
     }
 
+    /// Looks for words that may not be said, and masks those that may only not be read.
+    fn filter(&self, scene: Scene<'_>, entries: &mut [NewEntry]) -> Result<(), Refusal> {
+        for filter in scene.rules.filters.iter().filter(|filter| filter.is_about(&self.name)) {
+            let texts = entries.iter_mut().filter_map(|entry| match &mut entry.content {
+                Content::Message(said) => Some(&mut said.text),
+                Content::Edit(edit) => edit.text.as_mut(),
+                _ => None,
+            });
+            for text in texts {
+                match filter.remedy {
+                    Remedy::Reject if filter.finds(text) => return Err(ErrorCode::Filtered.into()),
+                    Remedy::Reject => {}
+                    Remedy::Mask => {
+                        if let Some(masked) = filter.mask(text) {
+                            *text = masked.into();
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Has entries stored, or numbers them itself where nothing is kept.
     pub(super) fn store(
         &mut self,
@@ -47,7 +76,7 @@ impl Room {
     ) {
         let (room, sender, ts) = (self.name.clone(), caller.user.clone(), scene.now.wall_ms);
         let draft = Draft { room, new_epoch: self.epoch, sender, ts, guard, entries };
-        if self.durable {
+        if self.setup.durable {
             self.errands.awaited += 1;
             let request = StoreRequest::Append { caller, draft };
             out.push(Effect::Store { room: self.name.clone(), request });
@@ -60,7 +89,7 @@ impl Room {
     /// Numbers messages of a room without a log, as a store would.
     fn number(&self, draft: &Draft) -> Result<Stored, Refusal> {
         let place = |seq| Place { seq, thread: None, count: 0 };
-        let ts = draft.ts.max(self.last_ts);
+        let ts = draft.ts.max(self.time.last_ts);
         let mut stored = Stored { epoch: self.epoch, ts, dup: false, entries: Vec::new() };
         let mut next = self.position;
         for entry in &draft.entries {
@@ -85,6 +114,8 @@ impl Room {
     fn earlier(&self, draft: &Draft, entry: &NewEntry) -> Result<Option<(Seq, i64)>, Refusal> {
         let said = match &entry.content {
             Content::Message(said) if said.details.as_ref().is_none_or(|d| d.reply_to.is_none()) => said,
+            // It lasts as long as the room stays in memory.
+            Content::Sanction(_) => return Ok(None),
             _ => {
                 let rule = "this room keeps nothing that could be answered or changed";
                 return Err(Refusal::because(ErrorCode::Forbidden, rule));
@@ -130,7 +161,13 @@ impl Room {
     ) {
         let stored = match outcome {
             Ok(stored) => stored,
-            Err(refusal) => return fail(&self.name, caller, first_cid(&draft.entries), refusal, out),
+            Err(refusal) => {
+                // Nothing was said. After other refusals something was: another one with this cid.
+                if let Some(slow) = self.time.slow.as_mut().filter(|_| refusal.code.is_retryable()) {
+                    slow.forget(&caller.user);
+                }
+                return fail(&self.name, caller, first_cid(&draft.entries), refusal, out);
+            }
         };
         let is_batch = draft.entries.len() > 1;
         let Some(first) = stored.entries.first().map(|place| place.seq) else {
@@ -161,13 +198,17 @@ impl Room {
             }
             let content = placed(content, place);
             let record = Record { seq: place.seq, sender: draft.sender.clone(), cid, ts: stored.ts, content };
+            out.extend(deed(self, &record, draft.guard));
             self.deliver(scene, record, out);
         }
     }
 
     /// Asks where a cid of the caller is stored.
     pub(super) fn status(&mut self, caller: Caller, cid: CompactString, out: &mut Vec<Effect>) {
-        if !self.durable {
+        if let Err(refusal) = self.may_read(&caller) {
+            return refuse(&caller, refusal, out);
+        }
+        if !self.setup.durable {
             return self.found(caller, cid, Ok(None), out);
         }
         self.errands.awaited += 1;

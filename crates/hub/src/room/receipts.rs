@@ -12,6 +12,7 @@ use parlour_protocol::{ErrorCode, Refusal, Seq, UserId, limits};
 use super::{Room, Scene, answer, refuse};
 use crate::effect::{Document, Effect, StoreRequest, cursor_key, read_cursor_key};
 use crate::input::{Caller, CursorKind};
+use crate::rights::Action;
 
 /// Most cursors in memory.
 const MOST: usize = 10_000;
@@ -74,6 +75,9 @@ impl Room {
             let refusal = Refusal::because(ErrorCode::Forbidden, "join the room before reading in it");
             return refuse(&caller, refusal, out);
         }
+        if let Err(refusal) = self.may_read(&caller) {
+            return refuse(&caller, refusal, out);
+        }
         if seq > self.position {
             let rule = format!("the room's messages end at {}", self.position);
             return refuse(&caller, Refusal::because(ErrorCode::InvalidCursor, rule), out);
@@ -104,7 +108,7 @@ impl Room {
     }
 
     fn keep_receipt(&self, receipt: &Receipt, cursor: CursorKind, out: &mut Vec<Effect>) {
-        if !self.durable {
+        if !self.setup.durable {
             return;
         }
         let value = serde_json::to_vec(receipt).unwrap_or_default();
@@ -139,6 +143,9 @@ impl Room {
     pub(super) fn tell_receipts(&self, caller: Caller, seq: Seq, out: &mut Vec<Effect>) {
         if !self.may_speak(&caller) {
             let refusal = Refusal::because(ErrorCode::Forbidden, "join the room before asking who reads");
+            return refuse(&caller, refusal, out);
+        }
+        if let Err(refusal) = self.require(&caller, Action::Presence) {
             return refuse(&caller, refusal, out);
         }
         let (read, delivered) = self.count(seq);

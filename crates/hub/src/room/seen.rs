@@ -16,7 +16,7 @@ impl Room {
     /// Notes when users were here last.
     pub(super) fn note_seen(&self, members: impl IntoIterator<Item = Member>, out: &mut Vec<Effect>) {
         // Without a log the room is forgotten as a whole.
-        if !self.durable || self.position == Seq(0) {
+        if !self.setup.durable || self.position == Seq(0) {
             return;
         }
         let document = |member: Member| Document {

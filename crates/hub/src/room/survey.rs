@@ -3,6 +3,7 @@
 use parlour_protocol::event::{Event, Resync, Unrecovered};
 use parlour_protocol::{Epoch, ErrorCode, Seq};
 
+use super::access::Reach;
 use super::ring::RING_EVENTS;
 use super::{Room, STORE_RETRY_MS, Scene};
 use crate::effect::{Effect, StoreRequest};
@@ -83,7 +84,7 @@ impl Room {
 
     fn open_again(&mut self, out: &mut Vec<Effect>) {
         self.errands.awaited += 1;
-        let request = StoreRequest::Open { durable: self.durable, tail: RING_EVENTS as u32 };
+        let request = StoreRequest::Open { durable: self.setup.durable, tail: RING_EVENTS as u32 };
         out.push(Effect::Store { room: self.name.clone(), request });
     }
 
@@ -110,7 +111,7 @@ impl Room {
         }
         self.load(snapshot);
         // Also roles may be others than they were.
-        self.expel_strangers(scene, out);
+        self.expel(scene, Reach::Everybody, out);
         self.tell_all(self.resync(reason), out);
         if reload.epoch == self.epoch && reload.upto > self.position {
             self.heal(reload.upto, out);

@@ -234,7 +234,7 @@ impl Model {
                 Some(RoomState::Open(truth)) => assert!(truth.0.is_empty(), "{room} is gone with {truth:?}"),
                 state => panic!("{room} is gone, but was {state:?}"),
             },
-            Effect::Unread { .. } | Effect::Store { .. } => {}
+            Effect::Unread { .. } | Effect::Store { .. } | Effect::Occupancy { .. } | Effect::Audit(_) => {}
         }
     }
 

@@ -60,7 +60,7 @@ struct Network {
 
 impl Network {
     fn new(recent_bytes: usize) -> Self {
-        let pattern = Pattern { pattern: "live:*".to_owned(), durable: false, access: None };
+        let pattern = Pattern { pattern: "live:*".to_owned(), durable: false, access: None, create: None };
         let rules = Rules { grace_ms: GRACE_MS, recent_bytes, patterns: vec![pattern], ..Rules::default() };
         let mut world = World::new(rules);
         // More bytes than the ring and one replay hold.
@@ -116,7 +116,7 @@ impl Network {
             }
             let mut state = RoomState::default();
             let before = log.records.iter().filter(|record| record.seq <= position.seq);
-            before.for_each(|record| state.apply(&record.content));
+            before.for_each(|record| state.apply(&record.content, record.ts));
             for conn in conns {
                 let user = owner(((conn.slot - 1) % u32::from(PLACES)) as u8);
                 assert!(state.roles.contains_key(&user), "{user} is told {position:?} without a role");

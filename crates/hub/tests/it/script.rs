@@ -4,6 +4,8 @@
 //! # A comment.
 //! rules grace 10 typing 6 members 100000 notices 1000 history 500
 //! room live:* is ephemeral
+//! room club:* is members
+//! room * masks darn
 //! store has general, 300 messages of 10 bytes by alice
 //! 0.0 alice@1 joins general
 //! > store: open general
@@ -17,7 +19,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use compact_str::CompactString;
+use parlour_hub::filter::{Filter, Remedy};
 use parlour_hub::input::{Caller, CursorKind, Ending};
+use parlour_hub::rights::Access;
 use parlour_hub::rules::Pattern;
 use parlour_hub::{ConnId, Input, Rules};
 use parlour_protocol::command::{Availability, HistoryQuery, SetPresence};
@@ -102,6 +106,10 @@ impl Stage {
         match words {
             ["rules", pairs @ ..] => self.set_rules(pairs),
             ["room", pattern, "is", "ephemeral"] => self.add_pattern(pattern),
+            ["room", pattern, "is", access @ ("public" | "members" | "announcement" | "read_only")] => {
+                self.restrict(pattern, access)
+            }
+            ["room", pattern, verb @ ("rejects" | "masks"), word] => self.add_filter(pattern, verb, word),
             ["store", words @ ..] => self.store(words),
             ["hub"] => self.show_hub(),
             ["survey", "of", name] => {
@@ -137,7 +145,28 @@ impl Stage {
     }
 
     fn add_pattern(&mut self, pattern: &str) -> Option<()> {
-        self.rules.patterns.push(Pattern { pattern: pattern.to_owned(), durable: false, access: None });
+        let pattern = Pattern { pattern: pattern.to_owned(), durable: false, access: None, create: None };
+        self.rules.patterns.push(pattern);
+        self.world = World::new(self.rules.clone());
+        Some(())
+    }
+
+    fn restrict(&mut self, pattern: &str, access: &str) -> Option<()> {
+        let access = Some(match access {
+            "members" => Access::Members,
+            "announcement" => Access::Announcement,
+            "read_only" => Access::ReadOnly,
+            _ => Access::Public,
+        });
+        let pattern = Pattern { pattern: pattern.to_owned(), durable: true, access, create: Some(true) };
+        self.rules.patterns.push(pattern);
+        self.world = World::new(self.rules.clone());
+        Some(())
+    }
+
+    fn add_filter(&mut self, pattern: &str, verb: &str, word: &str) -> Option<()> {
+        let remedy = if verb == "masks" { Remedy::Mask } else { Remedy::Reject };
+        self.rules.filters.push(Filter::new(pattern, [word], remedy)?);
         self.world = World::new(self.rules.clone());
         Some(())
     }
@@ -253,6 +282,14 @@ impl Stage {
             ["asks", "receipts", "of", seq, "in", name] => {
                 (room(name), Input::Receipts { caller, seq: Seq(seq.parse().ok()?) })
             }
+            ["reports", target, "in", name, ..] => {
+                let target = Seq(target.parse().ok()?);
+                (room(name), Input::Report { caller, target, reason: quoted(words) })
+            }
+            ["resolves", target, "in", name] => {
+                (room(name), Input::Resolve { caller, target: Seq(target.parse().ok()?) })
+            }
+            ["asks", "reports", "of", name] => (room(name), Input::Reports { caller }),
             ["asks", "info", "of", name] => (room(name), Input::Info { caller }),
             ["asks", "more", "of", name] => (room(name), Input::More { caller }),
             ["catches", "up", "in", name] => {

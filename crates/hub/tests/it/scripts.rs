@@ -20,6 +20,7 @@ macro_rules! scripts {
 }
 
 scripts! {
+    access
     batches
     changes
     credit
@@ -33,14 +34,17 @@ scripts! {
     join_and_leave
     limits
     lost_answer
+    moderation
     presence
     private
     private_rooms
     receipts
+    reports
     resume
     roles
     seam
     slow
+    slow_mode
     store_failure
     survey
     typing

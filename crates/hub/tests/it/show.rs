@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parlour_hub::effect::{DOCUMENT_SEPARATOR, Document};
-use parlour_hub::log::{NewEntry, Span};
+use parlour_hub::log::{NewEntry, Record, Span};
 use parlour_hub::{ConnId, Effect, StoreRequest};
 use parlour_protocol::event::{Event, HistoryPage, Joined, Member, MemberList, Receipt, Status};
 use parlour_protocol::{Epoch, Refusal, UserId};
@@ -45,7 +45,15 @@ pub fn effect(effect: &Effect, list: &BTreeSet<ConnId>) -> String {
             format!("{}: unread of {room} up to {upto}: {}", at(*to), span(events))
         }
         Effect::Store { room, request } => format!("store: {} {room}{}", verb(request), detail(request)),
+        Effect::Occupancy { room, is_occupied, position } => {
+            let news = if *is_occupied { "occupied" } else { "vacated" };
+            format!("{room} is {news} after {position}")
+        }
         Effect::Vacated { room } => format!("{room} is gone"),
+        Effect::Audit(deed) => {
+            let Record { seq, sender, content, .. } = &deed.record;
+            format!("audit of {}: {seq} by {sender}: {}", deed.room, entry::content(content))
+        }
     }
 }
 
@@ -77,11 +85,21 @@ fn event(event: &Event) -> String {
             let holders: Vec<_> = info.roles.iter().map(|h| format!("{} {:?}", h.user, h.role)).collect();
             let pins: Vec<_> = info.pins.iter().map(|seq| seq.to_string()).collect();
             let settings = entry::settings(&info.settings);
-            format!("{}:{settings}; roles: {}; pins: {}", info.room, holders.join(", "), pins.join(" "))
+            let sanctions: String =
+                info.sanctions.iter().map(|one| format!("; {}", entry::sanction(one))).collect();
+            let roles = holders.join(", ");
+            format!("{}:{settings}; roles: {roles}; pins: {}{sanctions}", info.room, pins.join(" "))
         }
         Event::Receipts(r) => {
             let counts = format!("{} read and {} got {} of {}", r.read, r.delivered, r.seq, r.of);
             format!("{counts}: {}", receipts(&r.receipts))
+        }
+        Event::Reports(list) => {
+            let reports = list.reports.iter().map(|report| {
+                let reason = report.reason.as_ref().map_or(String::new(), |reason| format!(" \"{reason}\""));
+                format!(" {} by {}{reason}", report.target, report.user)
+            });
+            format!("reported:{}", reports.collect::<String>())
         }
         Event::Erased(erased) => format!("{} is erased", erased.user),
         Event::Resync(r) => {
@@ -217,6 +235,7 @@ fn verb(request: &StoreRequest) -> &'static str {
         StoreRequest::Append { .. } => "append to",
         StoreRequest::Read { .. } => "read",
         StoreRequest::Find { .. } => "look in",
+        StoreRequest::Reports { .. } => "reports of",
         StoreRequest::Put { .. } => "put for",
     }
 }
@@ -237,6 +256,7 @@ fn detail(request: &StoreRequest) -> String {
             format!(" {from}, {limit} at most")
         }
         StoreRequest::Find { cid, .. } => format!(" for {cid}"),
+        StoreRequest::Reports { .. } => String::new(),
         StoreRequest::Put { documents } => {
             let keys: Vec<_> = documents.iter().map(document).collect();
             format!(" {}", keys.join(", "))
@@ -258,6 +278,10 @@ fn document(document: &Document) -> String {
         (Some("read"), Some(user), Some(_)) => format!("{user} has read {text}"),
         (Some("cursor"), Some(_), Some(_)) => receipts(&[serde_json::from_str(text).expect("a receipt")]),
         (Some("seen"), Some(_), Some(user)) if UserId::parse(user).is_ok() => format!("{user} was seen"),
+        (Some("report"), Some(_), Some(target)) => {
+            let is = if text.is_empty() { " is dealt with" } else { " is reported" };
+            format!("{}{is}", target.trim_start_matches('0'))
+        }
         parts => panic!("an unknown document {parts:?}"),
     }
 }

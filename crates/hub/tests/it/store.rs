@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use parlour_hub::StoreRequest;
-use parlour_hub::effect::{Document, cursor_key, seen_key};
+use parlour_hub::effect::{Document, cursor_key, reports_key, seen_key};
 use parlour_hub::input::{Input, Opened};
 use parlour_hub::log::{Draft, Refused, Stored};
 use parlour_hub::room::store_refusal;
@@ -134,8 +134,13 @@ impl Store {
                 let found = refused.map_or_else(|| Ok(find()), Err);
                 Input::Found { caller, cid, found }
             }
+            StoreRequest::Reports { caller, inquiry } => {
+                let found = refused.map_or_else(|| Ok(self.under(&reports_key(room))), Err);
+                Input::Inquired { caller, inquiry, found }
+            }
             StoreRequest::Put { documents } => {
                 self.documents.extend(documents.into_iter().map(|Document { key, value }| (key, value)));
+                self.documents.retain(|_, value| !value.is_empty());
                 return None;
             }
         })

@@ -100,6 +100,9 @@ impl World {
             | Input::Advance { caller, .. }
             | Input::Receipts { caller, .. }
             | Input::Info { caller }
+            | Input::Report { caller, .. }
+            | Input::Reports { caller }
+            | Input::Resolve { caller, .. }
             | Input::More { caller }
             | Input::Status { caller, .. } => self.unanswered.extend(request_of(caller)),
             _ => {}
@@ -201,7 +204,11 @@ impl World {
                     let missed: Vec<_> = listed.filter(|c| shards.iter().all(|s| s != c.shard)).collect();
                     assert!(missed.is_empty(), "a broadcast of {room} misses {missed:?}");
                 }
-                Effect::ToUsers { .. } | Effect::Unread { .. } | Effect::Vacated { .. } => {}
+                Effect::ToUsers { .. }
+                | Effect::Unread { .. }
+                | Effect::Occupancy { .. }
+                | Effect::Audit(_)
+                | Effect::Vacated { .. } => {}
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use crate::content::{Role, Settings};
+use crate::content::{Role, SanctionKind, Settings};
 use crate::name::{RoomName, UserId};
 use crate::position::Seq;
 
@@ -164,4 +164,48 @@ pub struct SetRole {
     /// The client's id of this change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cid: Option<CompactString>,
+}
+
+/// Payload of `sanction`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetSanction {
+    /// The room.
+    pub room: RoomName,
+    /// Against whom.
+    pub user: UserId,
+    /// What is done.
+    pub kind: SanctionKind,
+    /// How long a mute or a ban lasts, in milliseconds; absent: until it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_ms: Option<u64>,
+    /// Why, at most 256 bytes; everybody in the room reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<CompactString>,
+    /// The client's id of this change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<CompactString>,
+}
+
+/// Payload of `report`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The room.
+    pub room: RoomName,
+    /// The message that moderators should look at.
+    pub target: Seq,
+    /// Why, at most 256 bytes; only moderators read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<CompactString>,
+}
+
+/// Payload of `resolve`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolve {
+    /// The room.
+    pub room: RoomName,
+    /// The message whose reports have been dealt with.
+    pub target: Seq,
 }

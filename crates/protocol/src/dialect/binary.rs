@@ -85,7 +85,7 @@ fn command(number: u8, mut message: Reader<'_>) -> Decoded {
         Err(refusal) => return Err(Misunderstood { id: None, refusal }),
     };
     let command = get_command(number, &mut message).unwrap_or_else(|| {
-        let rule = format!("there is no command of number {number:#04x}; they are 0x01 to 0x1a");
+        let rule = format!("there is no command of number {number:#04x}; they are 0x01 to 0x1e");
         Err(Refusal::because(ErrorCode::UnknownCommand, rule))
     });
     match command.and_then(|command| message.end().map(|()| command)) {

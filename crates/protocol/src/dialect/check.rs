@@ -1,12 +1,12 @@
 //! Rules that hold in every dialect, checked once the fields of a command are read.
 
-use crate::command::{Command, Draft, Request, RequestId};
-use crate::content::Settings;
+use crate::command::{Command, Draft, Request, RequestId, SetSanction};
+use crate::content::{SanctionKind, Settings};
 use crate::dialect::{Decoded, Misunderstood};
 use crate::error::{ErrorCode, Refusal};
 use crate::limits::{
-    BATCH_MESSAGES, CID_BYTES, EMOJI_BYTES, MENTIONS, PRESENCE_TEXT_BYTES, QUERY_BYTES, ROOMS_PER_CONNECTION,
-    TITLE_BYTES, TOPIC_BYTES,
+    BATCH_MESSAGES, CID_BYTES, EMOJI_BYTES, MENTIONS, PRESENCE_TEXT_BYTES, QUERY_BYTES, REASON_BYTES,
+    ROOMS_PER_CONNECTION, SANCTION_MS, SLOW_MS, TITLE_BYTES, TOPIC_BYTES,
 };
 use crate::name::NameError;
 use crate::position::Seq;
@@ -22,7 +22,7 @@ pub(super) fn complete(id: Option<RequestId>, command: Command) -> Decoded {
     }
 }
 
-fn check(id: Option<&RequestId>, command: &Command) -> Result<(), Refusal> {
+pub(super) fn check(id: Option<&RequestId>, command: &Command) -> Result<(), Refusal> {
     if id.is_none() && command.has_answer() {
         return Err(bad_field("id", "this command has an answer and so needs an id"));
     }
@@ -69,13 +69,19 @@ fn check_change(command: &Command) -> Result<(), Refusal> {
             check_cid(pin.cid.as_deref())
         }
         Command::Configure(change) if change.settings == Settings::default() => {
-            Err(bad_field("payload", "needs at least one of title, topic and private"))
+            Err(bad_field("payload", "needs at least one of title, topic, private and slow_ms"))
         }
         Command::Create(change) | Command::Configure(change) => {
             check_settings(&change.settings)?;
             check_cid(change.cid.as_deref())
         }
         Command::Role(change) => check_cid(change.cid.as_deref()),
+        Command::Sanction(sanction) => check_sanction(sanction),
+        Command::Report(report) => {
+            check_number("target", Some(report.target))?;
+            check_reason(report.reason.as_deref())
+        }
+        Command::Resolve(resolve) => check_number("target", Some(resolve.target)),
         _ => Ok(()),
     }
 }
@@ -152,7 +158,29 @@ fn check_settings(settings: &Settings) -> Result<(), Refusal> {
     if topic.len() > TOPIC_BYTES {
         return Err(bad_field("topic", "at most 1024 bytes"));
     }
+    if settings.slow_ms.is_some_and(|slow_ms| slow_ms > SLOW_MS) {
+        return Err(bad_field("slow_ms", format_args!("at most {SLOW_MS}, which is 6 hours")));
+    }
     check_text("topic", topic)
+}
+
+fn check_sanction(sanction: &SetSanction) -> Result<(), Refusal> {
+    if sanction.for_ms.is_some_and(|for_ms| !(1..=SANCTION_MS).contains(&for_ms)) {
+        return Err(bad_field("for_ms", format_args!("1 to {SANCTION_MS}")));
+    }
+    if sanction.for_ms.is_some() && sanction.kind < SanctionKind::Mute {
+        return Err(bad_field("for_ms", "only a mute or a ban takes time"));
+    }
+    check_reason(sanction.reason.as_deref())?;
+    check_cid(sanction.cid.as_deref())
+}
+
+fn check_reason(reason: Option<&str>) -> Result<(), Refusal> {
+    let reason = reason.unwrap_or_default();
+    if reason.len() > REASON_BYTES || reason.contains(char::is_control) {
+        return Err(bad_field("reason", "at most 256 bytes without control characters"));
+    }
+    Ok(())
 }
 
 fn check_query(query: &str) -> Result<(), Refusal> {

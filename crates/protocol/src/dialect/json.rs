@@ -83,6 +83,9 @@ pub fn encode_request(request: &Request, out: &mut Vec<u8>) {
         Command::Pin(payload) => message(name, id, payload, out),
         Command::Status(payload) => message(name, id, payload, out),
         Command::Role(payload) => message(name, id, payload, out),
+        Command::Sanction(payload) => message(name, id, payload, out),
+        Command::Report(payload) => message(name, id, payload, out),
+        Command::Resolve(payload) => message(name, id, payload, out),
         Command::Search(payload) => message(name, id, payload, out),
         Command::Create(payload) | Command::Configure(payload) => message(name, id, payload, out),
         Command::Read(payload) | Command::Delivered(payload) | Command::Receipts(payload) => {
@@ -91,6 +94,7 @@ pub fn encode_request(request: &Request, out: &mut Vec<u8>) {
         Command::Leave(payload)
         | Command::Members(payload)
         | Command::Info(payload)
+        | Command::Reports(payload)
         | Command::More(payload) => message(name, id, payload, out),
         Command::Rooms | Command::Ping => {
             head(name, id, out);
@@ -130,6 +134,7 @@ fn encode(event: &Event, id: Option<&RequestId>, out: &mut Vec<u8>) {
         Event::Pinned(payload) => message(name, id, payload, out),
         Event::RoomChanged(payload) => message(name, id, payload, out),
         Event::RoleChanged(payload) => message(name, id, payload, out),
+        Event::Sanctioned(payload) => message(name, id, payload, out),
         Event::Welcome(payload) => message(name, id, payload, out),
         Event::Joined(payload) => message(name, id, payload, out),
         Event::Left(payload) => message(name, id, payload, out),
@@ -148,9 +153,11 @@ fn encode(event: &Event, id: Option<&RequestId>, out: &mut Vec<u8>) {
         Event::Info(payload) => message(name, id, payload, out),
         Event::Receipts(payload) => message(name, id, payload, out),
         Event::Found(payload) => message(name, id, payload, out),
+        Event::Reports(payload) => message(name, id, payload, out),
         Event::Erased(payload) => message(name, id, payload, out),
         Event::Resync(payload) => message(name, id, payload, out),
         Event::GoAway(payload) => message(name, id, payload, out),
+        Event::TokenExpiring(payload) => message(name, id, payload, out),
         Event::Error(refusal) => write(&Error::new(id, refusal), out),
     }
 }

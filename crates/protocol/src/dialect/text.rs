@@ -33,6 +33,12 @@ const HELP: &str = "\
 * /create room        create a room that is yours
 * /title text         set the title of your room; /topic its topic
 * /role user member   make somebody member, moderator or owner of your room; none takes it back
+* /kick user why      put somebody out of the room
+* /mute user 10m why  let somebody only listen: 10m, 2h, 7d, or for good; /unmute takes it back
+* /ban user 10m why   put somebody out and keep them out; /unban takes it back
+* /slow 30            let everybody say one thing in 30 seconds; /slow 0 ends that
+* /report 7 why       tell the moderators of message 7
+* /reports            what was reported; /resolve 7 takes message 7 off the list
 * /away text, /back   tell others that you are away, or back
 * /ping               ask for a sign of life
 * //text              say something that begins with a slash";

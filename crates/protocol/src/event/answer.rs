@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Event;
 use super::room::{Member, Receipt};
-use crate::content::{Role, Settings};
+use crate::content::{Role, Sanction, Settings};
 use crate::name::{RoomName, UserId};
 use crate::position::{Epoch, Seq};
 
@@ -111,13 +111,16 @@ pub struct MessageStatus {
 pub struct RoomInfo {
     /// The room.
     pub room: RoomName,
-    /// Title, topic and privacy, as far as they are set.
+    /// Title, topic, privacy and pace, as far as they are set.
     #[serde(flatten)]
     pub settings: Settings,
     /// Users with a role, at most 500.
     pub roles: Vec<RoleHolder>,
     /// Numbers of pinned messages, in the order of their pinning.
     pub pins: Vec<Seq>,
+    /// Mutes and bans that hold, at most 500.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sanctions: Vec<Sanction>,
 }
 
 /// One user of [`RoomInfo::roles`].
@@ -169,4 +172,27 @@ pub struct Hit {
     pub ts: i64,
     /// The part of the text around the words, each of which stands between U+E000 and U+E001.
     pub snippet: CompactString,
+}
+
+/// Payload of `reports`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportList {
+    /// The room.
+    pub room: RoomName,
+    /// What was reported, in the order of the messages.
+    pub reports: Vec<Reported>,
+}
+
+/// One report about a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reported {
+    /// The message.
+    pub target: Seq,
+    /// Who reported it.
+    pub user: UserId,
+    /// When: milliseconds since the Unix epoch.
+    pub ts: i64,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<CompactString>,
 }

@@ -60,7 +60,7 @@ fn details<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<Details>>, D
 }
 
 /// An entry of a room's log that changes something: payload of `edited`, `deleted`, `reacted`,
-/// `pinned`, `room_changed` and `role_changed`.
+/// `pinned`, `room_changed`, `role_changed` and `sanctioned`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change<T> {
     /// The room or conversation.

@@ -58,6 +58,13 @@ pub struct Pong {
     pub server_time_ms: i64,
 }
 
+/// Payload of `token_expiring`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenExpiring {
+    /// When the connection ends, on the server's clock: milliseconds since the Unix epoch.
+    pub expires_ms: i64,
+}
+
 /// Payload of `goaway`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GoAway {

@@ -16,6 +16,7 @@ fn payloads_that_break_a_rule_name_the_field_and_the_rule() {
     let emoji = format!(r#"{{"room":"a","target":1,"emoji":"{}","active":true}}"#, "x".repeat(33));
     let title = format!(r#"{{"room":"a","title":"{}"}}"#, "x".repeat(129));
     let topic = format!(r#"{{"room":"a","topic":"{}"}}"#, "x".repeat(1025));
+    let reason = format!(r#"{{"room":"a","user":"b","kind":"ban","reason":"{}"}}"#, "x".repeat(257));
     let query = format!(r#"{{"query":"{}"}}"#, "x".repeat(257));
     for (row, name, payload, code, hint) in [
         ("C15", "batch", &*batch, BadRequest, "messages: at most 64 messages"),
@@ -64,7 +65,7 @@ fn payloads_that_break_a_rule_name_the_field_and_the_rule() {
         ("C14", "pin", r#"{"room":"a","target":1,"active":true,"cid":""}"#, BadRequest, "cid: 1 to 64"),
         ("C14", "status", r#"{"room":"a","cid":""}"#, BadRequest, "cid: 1 to 64 bytes"),
         ("C14", "status", r#"{"room":"a"}"#, BadRequest, "cid: is missing"),
-        ("", "configure", r#"{"room":"a"}"#, BadRequest, "at least one of title, topic and private"),
+        ("", "configure", r#"{"room":"a"}"#, BadRequest, "at least one of title, topic, private and slow_ms"),
         ("", "configure", &title, BadRequest, "title: at most 128 bytes"),
         ("", "create", &title, BadRequest, "title: at most 128 bytes"),
         ("", "configure", r#"{"room":"a","title":"\n"}"#, BadRequest, "title: at most 128 bytes"),
@@ -75,6 +76,25 @@ fn payloads_that_break_a_rule_name_the_field_and_the_rule() {
         ("C14", "create", r#"{"room":"a","cid":""}"#, BadRequest, "cid: 1 to 64 bytes"),
         ("", "role", r#"{"room":"a","user":"b","role":"king"}"#, BadRequest, "role: must be \"member\""),
         ("C14", "role", r#"{"room":"a","user":"b","cid":""}"#, BadRequest, "cid: 1 to 64 bytes"),
+        ("", "configure", r#"{"room":"a","slow_ms":21600001}"#, BadRequest, "slow_ms: at most 21600000"),
+        ("", "configure", r#"{"room":"a","slow_ms":-1}"#, BadRequest, "slow_ms: must be a whole number"),
+        ("", "sanction", r#"{"room":"a","user":"b"}"#, BadRequest, "kind: is missing"),
+        ("", "sanction", r#"{"room":"a","user":"b","kind":"flog"}"#, BadRequest, "kind: must be \"none\""),
+        ("", "sanction", r#"{"room":"a","user":"b","kind":"ban","for_ms":0}"#, BadRequest, "for_ms: 1 to"),
+        (
+            "",
+            "sanction",
+            r#"{"room":"a","user":"b","kind":"ban","for_ms":1e3}"#,
+            BadRequest,
+            "for_ms: must be",
+        ),
+        ("", "sanction", r#"{"room":"a","user":"b","kind":"kick","for_ms":1}"#, BadRequest, "for_ms: only a"),
+        ("", "sanction", &reason, BadRequest, "reason: at most 256 bytes"),
+        ("", "sanction", r#"{"room":"a","user":"b","kind":"ban","reason":"\n"}"#, BadRequest, "reason: "),
+        ("C14", "sanction", r#"{"room":"a","user":"b","kind":"ban","cid":""}"#, BadRequest, "cid: 1 to 64"),
+        ("C8", "report", r#"{"room":"a","target":0}"#, BadRequest, "target: messages are numbered"),
+        ("", "report", r#"{"room":"a","target":1,"reason":"\u0000"}"#, BadRequest, "reason: at most"),
+        ("C8", "resolve", r#"{"room":"a","target":0}"#, BadRequest, "target: messages are numbered"),
         ("C8", "read", r#"{"room":"a","seq":0}"#, BadRequest, "seq: messages are numbered"),
         ("C8", "delivered", r#"{"room":"a","seq":0}"#, BadRequest, "seq: messages are numbered"),
         ("C8", "receipts", r#"{"room":"a","seq":0}"#, BadRequest, "seq: messages are numbered"),
@@ -123,7 +143,7 @@ fn binary_messages_obey_the_same_rules() {
         ("C15", binary_message(0x0d, b"\0\x01a\xff\xff\xff\xff"), "messages: "),
         ("C8", binary_message(0x0f, b"\0\x01a\0\0\0\0\0\0\0\0\0"), "target: messages are numbered"),
         ("", binary_message(0x10, &[b"\0\x01a", &one[..], b"\0\0\0\0\x01\0"].concat()), "emoji: 1 to 32"),
-        ("", binary_message(0x15, b"\0\x01a\0\0\0\0"), "at least one of"),
+        ("", binary_message(0x15, b"\0\x01a\0\0\0\0\0"), "at least one of"),
         ("", binary_message(0x16, b"\0\x01a\0\x01b\x01\x03\0"), "role: must be 0 to 2"),
         ("", binary_message(0x1a, b"\0\0\0\0\0\0\0"), "query: words of 1 to 256"),
     ] {
@@ -155,6 +175,11 @@ fn typed_lines_obey_the_same_rules() {
         ("/topic x", Context::default(), Forbidden, "/join"),
         ("/role", here, InvalidUser, "user: "),
         ("/role Bob", here, BadRequest, "role: must be"),
+        ("/kick", here, InvalidUser, "user: "),
+        ("/mute Bob 0m", here, BadRequest, "for_ms: 1 to"),
+        ("/slow", here, BadRequest, "such as /slow 30"),
+        ("/report", here, BadRequest, "such as /report 7"),
+        ("/ban Bob", Context::default(), Forbidden, "/join"),
     ] {
         let decoded = decode(DialectId::Text, Payload::Text(line), context);
         let [Err(wrong)] = &decoded[..] else { panic!("{line}: {decoded:?}") };

@@ -15,7 +15,7 @@ const DOCUMENT: &str = include_str!("../../../../docs/protocol.md");
 const LIMITS: &str = include_str!("../../src/limits.rs");
 
 /// Names of all commands, in the order of their numbers.
-pub(crate) const COMMANDS: [&str; 26] = [
+pub(crate) const COMMANDS: [&str; 30] = [
     "hello",
     "join",
     "leave",
@@ -42,10 +42,14 @@ pub(crate) const COMMANDS: [&str; 26] = [
     "more",
     "receipts",
     "search",
+    "sanction",
+    "report",
+    "reports",
+    "resolve",
 ];
 
 /// Names of all events, in the order of their numbers.
-pub(crate) const EVENTS: [&str; 31] = [
+pub(crate) const EVENTS: [&str; 34] = [
     "welcome",
     "joined",
     "left",
@@ -77,6 +81,9 @@ pub(crate) const EVENTS: [&str; 31] = [
     "receipts",
     "found",
     "erased",
+    "sanctioned",
+    "reports",
+    "token_expiring",
 ];
 
 type Rows = Vec<Vec<String>>;
@@ -273,9 +280,10 @@ fn lists_are_complete() {
         Command::Batch(_) | Command::Edit(_) | Command::Delete(_) | Command::React(_) => 4,
         Command::Pin(_) | Command::Delivered(_) | Command::Status(_) | Command::Create(_) => 5,
         Command::Configure(_) | Command::Role(_) | Command::Info(_) | Command::More(_) => 6,
-        Command::Receipts(_) | Command::Search(_) => 7,
+        Command::Receipts(_) | Command::Search(_) | Command::Sanction(_) | Command::Report(_) => 7,
+        Command::Reports(_) | Command::Resolve(_) => 8,
     };
-    assert_eq!(examples(samples::command()).map(|example| command(&example)).max(), Some(7));
+    assert_eq!(examples(samples::command()).map(|example| command(&example)).max(), Some(8));
     let event = |event: &Event| match event {
         Event::Welcome(_) | Event::Joined(_) | Event::Left(_) | Event::Message(_) => 1,
         Event::MemberJoined(_) | Event::MemberLeft(_) | Event::Private(_) | Event::Typing(_) => 2,
@@ -284,7 +292,8 @@ fn lists_are_complete() {
         Event::Resync(_) | Event::GoAway(_) | Event::Edited(_) | Event::Deleted(_) => 5,
         Event::Reacted(_) | Event::Pinned(_) | Event::RoomChanged(_) | Event::RoleChanged(_) => 6,
         Event::Delivered(_) | Event::Page(_) | Event::Status(_) | Event::Info(_) => 7,
-        Event::Receipts(_) | Event::Found(_) | Event::Erased(_) => 8,
+        Event::Receipts(_) | Event::Found(_) | Event::Erased(_) | Event::Sanctioned(_) => 8,
+        Event::Reports(_) | Event::TokenExpiring(_) => 9,
     };
-    assert_eq!(examples(samples::event()).map(|example| event(&example)).max(), Some(8));
+    assert_eq!(examples(samples::event()).map(|example| event(&example)).max(), Some(9));
 }

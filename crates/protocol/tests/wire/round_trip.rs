@@ -77,6 +77,7 @@ proptest! {
         let lines = match &event {
             Event::History(page) => 1 + page.events.len(),
             Event::Found(found) => 1 + found.hits.len(),
+            Event::Reports(list) => 1 + list.reports.len(),
             _ => 1,
         };
         prop_assert_eq!(shown.split('\n').count(), lines);

@@ -6,7 +6,8 @@ pub(crate) mod events;
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use parlour_protocol::content::{Role, Settings};
+use parlour_protocol::content::{Role, Sanction, SanctionKind, Settings};
+use parlour_protocol::limits::SLOW_MS;
 use parlour_protocol::{Epoch, Position, RequestId, RoomName, Seq, UserId};
 use proptest::collection::vec;
 use proptest::option::of;
@@ -60,11 +61,17 @@ fn position() -> impl Strategy<Value = Position> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (of(words()), of(words()), of(any::<bool>())).prop_map(|(title, topic, private)| Settings {
-        title,
-        topic,
-        private,
-    })
+    (of(words()), of(words()), of(any::<bool>()), of(0..=SLOW_MS))
+        .prop_map(|(title, topic, private, slow_ms)| Settings { title, topic, private, slow_ms })
+}
+
+fn sanction_kind() -> impl Strategy<Value = SanctionKind> {
+    select(SanctionKind::ALL.to_vec())
+}
+
+fn sanction() -> impl Strategy<Value = Sanction> {
+    (user(), sanction_kind(), of(any::<i64>()), of(words()))
+        .prop_map(|(user, kind, until_ms, reason)| Sanction { user, kind, until_ms, reason })
 }
 
 fn role() -> impl Strategy<Value = Role> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use parlour_hub::log::{Head, Record, RoomState};
-use parlour_protocol::content::{Role, Settings};
+use parlour_protocol::content::{Role, Sanction, Settings};
 use parlour_protocol::dialect::json::{Json, decode_events};
 use parlour_protocol::dialect::{Dialect as _, Payload};
 use parlour_protocol::event::{Event, Header};
@@ -51,6 +51,8 @@ pub(super) struct State {
     pub(super) roles: BTreeMap<UserId, Role>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) pins: Vec<Seq>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) sanctions: Vec<Sanction>,
 }
 
 /// The last line of a room.
@@ -80,13 +82,15 @@ pub(super) enum Line {
 
 impl RoomLine {
     pub(super) fn new(room: RoomName, ends: Head, state: RoomState) -> Self {
-        let RoomState { settings, roles, pins } = state;
-        Self { room, head: ends.head, floor: ends.floor, state: State { settings, roles, pins } }
+        let RoomState { settings, roles, pins, sanctions } = state;
+        let sanctions = sanctions.into_values().collect();
+        Self { room, head: ends.head, floor: ends.floor, state: State { settings, roles, pins, sanctions } }
     }
 
     pub(super) fn state(&self) -> RoomState {
-        let State { settings, roles, pins } = self.state.clone();
-        RoomState { settings, roles, pins }
+        let State { settings, roles, pins, sanctions } = self.state.clone();
+        let sanctions = sanctions.into_iter().map(|sanction| (sanction.user.clone(), sanction)).collect();
+        RoomState { settings, roles, pins, sanctions }
     }
 }
 

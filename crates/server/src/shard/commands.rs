@@ -4,7 +4,7 @@ use parlour_hub::Input;
 use parlour_hub::input::{Caller, CursorKind};
 use parlour_hub::log::NewEntry;
 use parlour_protocol::command::{
-    Command, Configure, Cursor, HistoryQuery, Request, SetPresence, StatusQuery,
+    Command, Configure, Cursor, HistoryQuery, Report, Request, Resolve, SetPresence, StatusQuery,
 };
 use parlour_protocol::dialect::{Decoded, DialectId, Misunderstood};
 use parlour_protocol::event::{Ack, Event, Left, Pong, Reply};
@@ -52,7 +52,7 @@ impl Shard {
                 let Some(caller) = self.caller(slot, id) else {
                     return;
                 };
-                match (entries::entries(command, &caller.user), admitted) {
+                match (entries::entries(command, &caller.user, self.now.wall_ms), admitted) {
                     (Ok((room, entries)), admitted) => self.publish(caller, &room, entries, admitted),
                     (Err(command), Ok(())) => self.carry_command(slot, caller, command),
                     (Err(_), Err(refusal)) => self.reject(slot, caller.request, refusal),
@@ -70,8 +70,9 @@ impl Shard {
         admitted: Result<(), Refusal>,
     ) {
         let slot = caller.conn.slot;
-        let allowed =
-            admitted.and_then(|()| self.may_follow(slot, room, &entries)).and_then(|()| self.may_ask(room));
+        let allowed = admitted
+            .and_then(|()| self.may_follow(slot, room, &entries))
+            .and_then(|()| self.may_ask(room));
         match allowed {
             Ok(()) => {
                 self.connections[slot as usize].in_flight += 1;
@@ -125,6 +126,13 @@ impl Shard {
                 self.ask(caller, &room, |caller| Input::Receipts { caller, seq });
             }
             Command::Info(info) => self.ask(caller, &info.room, |caller| Input::Info { caller }),
+            Command::Report(Report { room, target, reason }) => {
+                self.ask(caller, &room, |caller| Input::Report { caller, target, reason });
+            }
+            Command::Reports(reports) => self.ask(caller, &reports.room, |caller| Input::Reports { caller }),
+            Command::Resolve(Resolve { room, target }) => {
+                self.ask(caller, &room, |caller| Input::Resolve { caller, target });
+            }
             Command::More(more) => self.ask(caller, &more.room, |caller| Input::More { caller }),
             Command::Status(StatusQuery { room, cid }) => {
                 self.ask(caller, &room, |caller| Input::Status { caller, cid });
@@ -139,7 +147,8 @@ impl Shard {
             | Command::React(_)
             | Command::Pin(_)
             | Command::Configure(_)
-            | Command::Role(_) => {}
+            | Command::Role(_)
+            | Command::Sanction(_) => {}
             Command::Ping => {
                 let event = Event::Pong(Pong { server_time_ms: self.now.wall_ms });
                 self.send(slot, &Reply { id: caller.request, event });

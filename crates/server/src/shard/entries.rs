@@ -4,12 +4,21 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use parlour_hub::log::NewEntry;
-use parlour_protocol::command::{Batch, Command, Delete, Edit, Pin, Private, Publish, React, SetRole};
-use parlour_protocol::content::{Content, Details, NewText, PinChange, Reaction, RoleChange, Target, Text};
+use parlour_protocol::command::{
+    Batch, Command, Delete, Edit, Pin, Private, Publish, React, SetRole, SetSanction,
+};
+use parlour_protocol::content::{
+    Content, Details, NewText, PinChange, Reaction, RoleChange, Sanction, Target, Text,
+};
 use parlour_protocol::{RoomName, Seq, UserId};
 
 /// Turns a command that says or changes something into entries for a room; gives back any other.
-pub(super) fn entries(command: Command, user: &UserId) -> Result<(RoomName, Vec<NewEntry>), Command> {
+/// `now_ms` is the wall clock.
+pub(crate) fn entries(
+    command: Command,
+    user: &UserId,
+    now_ms: i64,
+) -> Result<(RoomName, Vec<NewEntry>), Command> {
     Ok(match command {
         Command::Publish(Publish { room, text, cid, reply_to, mentions }) => {
             (room, vec![message(text, cid, reply_to, mentions)])
@@ -38,6 +47,10 @@ pub(super) fn entries(command: Command, user: &UserId) -> Result<(RoomName, Vec<
         }
         Command::Role(SetRole { room, user, role, cid }) => {
             one(room, cid, Content::Role(RoleChange { user, role }))
+        }
+        Command::Sanction(SetSanction { room, user, kind, for_ms, reason, cid }) => {
+            let until_ms = for_ms.map(|for_ms| now_ms.saturating_add_unsigned(for_ms));
+            one(room, cid, Content::Sanction(Sanction { user, kind, until_ms, reason }))
         }
         other => return Err(other),
     })

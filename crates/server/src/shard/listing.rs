@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use parlour_hub::Effect;
 use parlour_hub::effect::{Document, read_cursor_key};
 use parlour_hub::input::Caller;
+use parlour_hub::scope::Scope;
 use parlour_protocol::command::Search;
 use parlour_protocol::event::{Event, Found, Reply, RoomSummary};
 use parlour_protocol::{ErrorCode, Refusal, RoomName, Seq, UserId, limits};
@@ -98,7 +99,8 @@ impl Shard {
         self.connections[slot as usize].in_flight += 1;
         let node = Arc::clone(&self.node);
         let Search { query: words, room, before, .. } = search;
-        let query = Query { user: caller.user.clone(), room, words, before, limit };
+        let scope = Scope::new(self.hub.rules(), caller.grants.clone(), self.now.wall_ms);
+        let query = Query { user: caller.user.clone(), scope, room, words, before, limit };
         self.run_errand(async move {
             let event = match node.store.search(query).await {
                 Ok(hits) => Event::Found(Box::new(Found { hits: hits.hits, next: hits.next })),

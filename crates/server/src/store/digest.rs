@@ -18,6 +18,8 @@ pub(super) fn digest(content: &Content) -> i64 {
         Content::Pin(pin) => (4, pin.target, "", pin.active),
         Content::Settings(settings) => return hash(&(5, settings)),
         Content::Role(change) => return hash(&(6, change)),
+        // Its end follows from when it was first said.
+        Content::Sanction(sanction) => return hash(&(7, &sanction.user, sanction.kind, &sanction.reason)),
     };
     let (kind, Seq(target), emoji, active) = said;
     hash(&(kind, target, emoji, active))

@@ -3,13 +3,14 @@
 use parlour_hub::effect::DOCUMENT_SEPARATOR;
 use parlour_protocol::{RoomName, UserId};
 
-/// Whether a document is about a user: `read`, the user and a room, or `seen` or `cursor`, a room and
-/// the user.
+/// Whether a document is about a user: `read`, the user and a room; `seen` or `cursor`, a room and the
+/// user; or `report`, a room, a message and the user.
 pub(super) fn is_about(key: &str, user: &UserId) -> bool {
     let mut parts = key.split(DOCUMENT_SEPARATOR);
     let whose = match parts.next() {
         Some("read") => parts.next(),
         Some("seen" | "cursor") => parts.nth(1),
+        Some("report") => parts.nth(2),
         _ => None,
     };
     whose == Some(user.as_str())

@@ -17,7 +17,7 @@ fn keep(retention: Retention) -> impl Fn(&mut Config) {
     move |config| {
         config.limits.rate_per_s = 0;
         config.rooms =
-            vec![RoomRule { pattern: "*".into(), durable: true, access: None, compress: true, retention }];
+            vec![RoomRule { retention, durable: true, compress: true, ..RoomRule::ephemeral("*") }];
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use parlour_hub::log::{Draft, Guard, NewEntry, Record, Refused, Snapshot, Stored};
 use parlour_protocol::content::{
-    Content, Details, NewText, PinChange, Reaction, Role, RoleChange, Settings, Target, Text,
+    Content, Details, NewText, PinChange, Reaction, Role, RoleChange, Sanction, SanctionKind, Settings,
+    Target, Text,
 };
 use parlour_protocol::{Epoch, RoomName, Seq, UserId};
 use parlour_server::store::memory::MemoryStore;
@@ -134,6 +135,8 @@ macro_rules! store_contract {
                     pins_are_ordered_and_limited
                     settings_change_only_what_they_name
                     roles_are_given_and_taken
+                    sanctions_hold_until_they_are_taken_back_or_the_next_one_finds_them_over
+                    a_sanction_is_repeated_whenever_it_ends
                     a_room_is_created_once
                     a_group_is_stored_as_a_whole_or_not_at_all
                     a_refused_draft_creates_no_room
@@ -143,6 +146,7 @@ macro_rules! store_contract {
                     hits_come_newest_first_page_by_page
                     changed_and_deleted_messages_are_found_as_they_are
                     private_rooms_are_found_by_those_who_may_read_them
+                    only_rooms_within_the_scope_are_found
                     operators_are_words
                     unread_messages_are_counted
                 }
@@ -257,6 +261,10 @@ fn private(private: bool) -> Content {
 
 fn role(whose: &str, role: Option<Role>) -> Content {
     Content::Role(RoleChange { user: user(whose), role })
+}
+
+fn sanction(whose: &str, kind: SanctionKind, until_ms: Option<i64>, reason: Option<&str>) -> Content {
+    Content::Sanction(Sanction { user: user(whose), kind, until_ms, reason: reason.map(Into::into) })
 }
 
 /// Appends drafts of which none may be refused.

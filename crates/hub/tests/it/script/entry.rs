@@ -10,17 +10,20 @@
 //! alice@1 pins 3 in general
 //! alice@1 configures general title "Everybody" private
 //! alice@1 makes bob moderator in general
+//! alice@1 mutes bob in general until 60 "shouting"
+//! alice@1 pardons bob in general
 //! ```
 
 use compact_str::CompactString;
 use parlour_hub::log::NewEntry;
 use parlour_protocol::Seq;
 use parlour_protocol::content::{
-    Content, Details, NewText, PinChange, Reaction, Role, RoleChange, Settings, Target, Text,
+    Content, Details, NewText, PinChange, Reaction, Role, RoleChange, Sanction, SanctionKind, Settings,
+    Target, Text,
 };
 
-use super::number;
-use crate::world::user;
+use super::{number, quoted};
+use crate::world::{WALL_MS, user};
 
 /// Reads what somebody wants stored, and in which room.
 pub fn entries<'a>(words: &[&'a str]) -> Option<(&'a str, Vec<NewEntry>)> {
@@ -47,6 +50,17 @@ pub fn entries<'a>(words: &[&'a str]) -> Option<(&'a str, Vec<NewEntry>)> {
             return Some((room, vec![entry]));
         }
         ["makes", who, role, ..] => Content::Role(RoleChange { user: user(who), role: self::role(role)? }),
+        [verb @ ("kicks" | "mutes" | "bans" | "pardons"), who, ..] => Content::Sanction(Sanction {
+            user: user(who),
+            kind: match *verb {
+                "kicks" => SanctionKind::Kick,
+                "mutes" => SanctionKind::Mute,
+                "bans" => SanctionKind::Ban,
+                _ => SanctionKind::None,
+            },
+            until_ms: number(words, "until").map(|seconds| WALL_MS + 1_000 * seconds as i64),
+            reason: quoted(words),
+        }),
         _ => return None,
     };
     Some((after(words, "in")?, vec![NewEntry { cid: cid(words), content }]))
@@ -70,7 +84,8 @@ pub fn settings(words: &[&str]) -> Settings {
         true => Some(false),
         false => words.contains(&"private").then_some(true),
     };
-    Settings { title: text("title"), topic: text("topic"), private }
+    let slow_ms = number(words, "slow").map(|seconds| 1_000 * seconds as u32);
+    Settings { title: text("title"), topic: text("topic"), private, slow_ms }
 }
 
 /// The cids of the messages are numbered.

@@ -1,9 +1,11 @@
 //! Writes entries of the log as the lines that scripts expect.
 
 use parlour_protocol::content::{
-    Content, Details, NewText, PinChange, Reaction, RoleChange, Settings, Target,
+    Content, Details, NewText, PinChange, Reaction, RoleChange, Sanction, Settings, Target,
 };
 use parlour_protocol::event::{Change, Event};
+
+use crate::world::WALL_MS;
 
 /// Writes an entry; `None` for other events.
 pub fn line(event: &Event) -> Option<String> {
@@ -25,6 +27,7 @@ pub fn line(event: &Event) -> Option<String> {
         Event::Pinned(change) => changed(change, &pin(change.what)),
         Event::RoomChanged(change) => changed(change, &format!("room{}", settings(&change.what))),
         Event::RoleChanged(change) => changed(change, &role(&change.what)),
+        Event::Sanctioned(change) => changed(change, &sanction(&change.what)),
         _ => return None,
     })
 }
@@ -48,6 +51,7 @@ pub fn content(content: &Content) -> String {
         Content::Pin(what) => pin(*what),
         Content::Settings(what) => format!("room{}", settings(what)),
         Content::Role(what) => role(what),
+        Content::Sanction(what) => sanction(what),
     }
 }
 
@@ -62,6 +66,9 @@ pub fn settings(settings: &Settings) -> String {
     }
     if let Some(private) = settings.private {
         text += if private { " private" } else { " open" };
+    }
+    if let Some(slow_ms) = settings.slow_ms {
+        text += &format!(" slow {slow_ms}");
     }
     text
 }
@@ -92,6 +99,12 @@ fn role(RoleChange { user, role }: &RoleChange) -> String {
         Some(role) => format!("{user} is {}", format!("{role:?}").to_lowercase()),
         None => format!("{user} has no role"),
     }
+}
+
+pub fn sanction(Sanction { user, kind, until_ms, reason }: &Sanction) -> String {
+    let until = until_ms.map_or(String::new(), |until| format!(" until {}", until - WALL_MS));
+    let reason = reason.as_ref().map_or(String::new(), |reason| format!(" \"{reason}\""));
+    format!("{} {user}{until}{reason}", kind.word())
 }
 
 fn details(details: Option<&Details>) -> String {

@@ -73,7 +73,7 @@ impl Log {
         self.records.retain(|record| record.seq <= upto);
         self.cids.retain(|_, (_, place, _)| place.seq <= upto);
         self.state = RoomState::default();
-        self.records.iter().for_each(|record| self.state.apply(&record.content));
+        self.records.iter().for_each(|record| self.state.apply(&record.content, record.ts));
     }
 
     /// Puts an alias in the place of a user and takes away what the user has said.
@@ -174,7 +174,7 @@ impl Log {
             }
             Content::Pin(pin) if pin.active && self.state.pins.len() >= limits::PINS => Err(Refused::TooMany),
             Content::Pin(pin) => self.target(pin.target).map(drop),
-            Content::Settings(_) | Content::Role(_) => Ok(()),
+            Content::Settings(_) | Content::Role(_) | Content::Sanction(_) => Ok(()),
         }
     }
 
@@ -207,7 +207,7 @@ impl Log {
             content => content,
         };
         self.follow(seq, &content);
-        self.state.apply(&content);
+        self.state.apply(&content, ts);
         if let Some(cid) = cid.clone() {
             self.cids.insert((sender.clone(), cid), (first_said, place, ts));
         }

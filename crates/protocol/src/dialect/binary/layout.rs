@@ -5,15 +5,17 @@
 use super::wire::{Reader, Wire, put_text, refuse};
 use crate::command::{
     Batch, Command, Configure, Cursor, Delete, Draft, Edit, Hello, HistoryQuery, InRoom, Join, Pin, Private,
-    Publish, React, RequestId, Resume, Search, SetPresence, SetRole, StatusQuery, Typing,
+    Publish, React, Report, RequestId, Resolve, Resume, Search, SetPresence, SetRole, SetSanction,
+    StatusQuery, Typing,
 };
-use crate::content::{Details, NewText, PinChange, Reaction, RoleChange, Settings, Tally, Target};
+use crate::content::{Details, NewText, PinChange, Reaction, RoleChange, Sanction, Settings, Tally, Target};
 use crate::dialect::check::bad_field;
 use crate::error::{ErrorCode, Refusal};
 use crate::event::{
     Ack, Change, CursorNotice, Erased, Event, Found, GoAway, HistoryPage, Hit, Joined, Left, Limits, Member,
     MemberList, Membership, Message, MessageStatus, Pong, PresenceNotice, PrivateMessage, Receipt, Receipts,
-    ReplayPage, Resync, RoleHolder, RoomInfo, RoomSummary, Stored, TypingNotice, Welcome, Window,
+    ReplayPage, ReportList, Reported, Resync, RoleHolder, RoomInfo, RoomSummary, Stored, TokenExpiring,
+    TypingNotice, Welcome, Window,
 };
 use crate::position::Position;
 
@@ -53,6 +55,9 @@ fields_in_order! {
     StatusQuery { room, cid }
     Configure { room, settings, cid }
     SetRole { room, user, role, cid }
+    SetSanction { room, user, kind, for_ms, reason, cid }
+    Report { room, target, reason }
+    Resolve { room, target }
     Search { query, room, before, limit }
 
     Tally { emoji, count, users }
@@ -60,8 +65,9 @@ fields_in_order! {
     Target { target }
     Reaction { target, emoji, active, count }
     PinChange { target, active }
-    Settings { title, topic, private }
+    Settings { title, topic, private, slow_ms }
     RoleChange { user, role }
+    Sanction { user, kind, until_ms, reason }
 
     Welcome { session, user, server_time_ms, heartbeat_ms, limits, reconnect, dev, resuming }
     Limits { message_bytes, rooms, rate_per_s, burst, history }
@@ -85,14 +91,17 @@ fields_in_order! {
     Pong { server_time_ms }
     ReplayPage { room, replayed, behind }
     MessageStatus { room, cid, stored }
-    RoomInfo { room, settings, roles, pins }
+    RoomInfo { room, settings, roles, pins, sanctions }
     RoleHolder { user, role }
     Receipts { room, seq, read, delivered, of, receipts }
     Found { hits, next }
     Hit { room, seq, sender, ts, snippet }
+    ReportList { room, reports }
+    Reported { target, user, ts, reason }
     Erased { room, user }
     Resync { room, reason, epoch, head, floor }
     GoAway { reason, reconnect }
+    TokenExpiring { expires_ms }
 }
 
 /// Gives every variant of a vocabulary its number and the layout of its payload.
@@ -150,6 +159,10 @@ numbers! { Command, command_number, put_command, get_command {
     0x18 = More,
     0x19 = Receipts,
     0x1a = Search,
+    0x1b = Sanction,
+    0x1c = Report,
+    0x1d = Reports,
+    0x1e = Resolve,
     ;
     0x0a = Rooms,
     0x0c = Ping,
@@ -187,12 +200,15 @@ numbers! { Event, event_number, put_event, get_event {
     0x5d = Receipts,
     0x5e = Found,
     0x5f = Erased,
+    0x60 = Sanctioned,
+    0x61 = Reports,
+    0x62 = TokenExpiring,
     ;
 } }
 
 /// Whether an event of this number is an entry of a room's log ([`Event::seq`]).
 pub(super) fn is_entry(number: u8) -> bool {
-    matches!(number, 0x44 | 0x47 | 0x53..=0x58)
+    matches!(number, 0x44 | 0x47 | 0x53..=0x58 | 0x60)
 }
 
 impl Wire for Details {

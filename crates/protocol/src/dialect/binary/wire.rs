@@ -5,7 +5,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 
 use crate::command::Availability;
-use crate::content::Role;
+use crate::content::{Role, SanctionKind};
 use crate::dialect::check::bad_name;
 use crate::error::{ErrorCode, Refusal};
 use crate::event::{Status, Unrecovered};
@@ -117,6 +117,7 @@ choices! {
     Status { 0 = Online, 1 = Away, 2 = Offline } "must be 0 to 2"
     Unrecovered { 0 = Expired, 1 = Epoch, 2 = Ahead, 3 = Access } "must be 0 to 3"
     Role { 0 = Member, 1 = Moderator, 2 = Owner } "must be 0 to 2"
+    SanctionKind { 0 = None, 1 = Kick, 2 = Mute, 3 = Ban } "must be 0 to 3"
 }
 
 impl Wire for bool {

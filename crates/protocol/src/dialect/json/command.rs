@@ -8,9 +8,10 @@ use serde_json::value::RawValue;
 use super::object::{Field, Object};
 use crate::command::{
     Availability, Batch, Command, Configure, Cursor, Delete, Draft, Edit, Hello, HistoryQuery, InRoom, Join,
-    Pin, Private, Publish, React, Resume, Search, SetPresence, SetRole, StatusQuery, Typing,
+    Pin, Private, Publish, React, Report, Resolve, Resume, Search, SetPresence, SetRole, SetSanction,
+    StatusQuery, Typing,
 };
-use crate::content::{Role, Settings};
+use crate::content::{Role, SanctionKind, Settings};
 use crate::dialect::check::{bad_field, complete, unknown_command};
 use crate::dialect::{Decoded, Misunderstood};
 use crate::error::{ErrorCode, Refusal};
@@ -20,7 +21,7 @@ use crate::limits::{BATCH_MESSAGES, ROOMS_PER_CONNECTION};
 const DEPTH: usize = 64;
 
 /// Names of all commands.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 30] = [
     "hello",
     "join",
     "leave",
@@ -47,6 +48,10 @@ const NAMES: [&str; 26] = [
     "more",
     "receipts",
     "search",
+    "sanction",
+    "report",
+    "reports",
+    "resolve",
 ];
 
 /// Reads one command.
@@ -140,6 +145,10 @@ fn command(frame: &Object<'_, 3>) -> Result<Command, Refusal> {
         "more" => Command::More(in_room(&payload)?),
         "receipts" => Command::Receipts(cursor(&payload)?),
         "search" => Command::Search(search(&payload)?),
+        "sanction" => Command::Sanction(sanction(&payload)?),
+        "report" => Command::Report(report(&payload)?),
+        "reports" => Command::Reports(in_room(&payload)?),
+        "resolve" => Command::Resolve(resolve(&payload)?),
         "ping" => Object::within(&payload, &[]).map(|_| Command::Ping)?,
         unknown => return Err(unknown_command(unknown, &NAMES)),
     })
@@ -295,11 +304,12 @@ fn status(payload: &Field<'_>) -> Result<StatusQuery, Refusal> {
 }
 
 fn configure(payload: &Field<'_>) -> Result<Configure, Refusal> {
-    let object = Object::within(payload, &["room", "title", "topic", "private", "cid"])?;
+    let object = Object::within(payload, &["room", "title", "topic", "private", "slow_ms", "cid"])?;
     let settings = Settings {
         title: object.field("title").optional(Field::compact)?,
         topic: object.field("topic").optional(Field::compact)?,
         private: object.field("private").optional(Field::flag)?,
+        slow_ms: object.field("slow_ms").optional(Field::milliseconds)?,
     };
     Ok(Configure {
         room: object.field("room").room()?,
@@ -322,6 +332,34 @@ fn role(payload: &Field<'_>) -> Result<SetRole, Refusal> {
         role,
         cid: object.field("cid").optional(Field::compact)?,
     })
+}
+
+fn sanction(payload: &Field<'_>) -> Result<SetSanction, Refusal> {
+    let object = Object::within(payload, &["room", "user", "kind", "for_ms", "reason", "cid"])?;
+    let kind = SanctionKind::parse(&object.field("kind").text()?)
+        .ok_or_else(|| bad_field("kind", "must be \"none\", \"kick\", \"mute\" or \"ban\""))?;
+    Ok(SetSanction {
+        room: object.field("room").room()?,
+        user: object.field("user").user()?,
+        kind,
+        for_ms: object.field("for_ms").optional(Field::milliseconds)?,
+        reason: object.field("reason").optional(Field::compact)?,
+        cid: object.field("cid").optional(Field::compact)?,
+    })
+}
+
+fn report(payload: &Field<'_>) -> Result<Report, Refusal> {
+    let object = Object::within(payload, &["room", "target", "reason"])?;
+    Ok(Report {
+        room: object.field("room").room()?,
+        target: object.field("target").seq()?,
+        reason: object.field("reason").optional(Field::compact)?,
+    })
+}
+
+fn resolve(payload: &Field<'_>) -> Result<Resolve, Refusal> {
+    let object = Object::within(payload, &["room", "target"])?;
+    Ok(Resolve { room: object.field("room").room()?, target: object.field("target").seq()? })
 }
 
 fn search(payload: &Field<'_>) -> Result<Search, Refusal> {

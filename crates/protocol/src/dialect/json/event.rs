@@ -87,9 +87,11 @@ fn event(name: &str, payload: &str) -> Result<Event, EventError> {
         "info" => Event::Info(read(payload)?),
         "receipts" => Event::Receipts(read(payload)?),
         "found" => Event::Found(read(payload)?),
+        "reports" => Event::Reports(read(payload)?),
         "erased" => Event::Erased(read(payload)?),
         "resync" => Event::Resync(read(payload)?),
         "goaway" => Event::GoAway(read(payload)?),
+        "token_expiring" => Event::TokenExpiring(read(payload)?),
         _ => entry(name, payload)?,
     })
 }
@@ -105,6 +107,7 @@ fn entry(name: &str, payload: &str) -> Result<Event, EventError> {
         "pinned" => Event::Pinned(read(payload)?),
         "room_changed" => Event::RoomChanged(read(payload)?),
         "role_changed" => Event::RoleChanged(read(payload)?),
+        "sanctioned" => Event::Sanctioned(read(payload)?),
         _ => return Err(EventError::Unknown),
     })
 }

@@ -173,6 +173,11 @@ impl<'a> Field<'a> {
         })
     }
 
+    pub(super) fn milliseconds<T: std::str::FromStr>(&self) -> Result<T, Refusal> {
+        let number = self.required()?.get().parse();
+        number.map_err(|_| bad_field(self.name, "must be a whole number of milliseconds"))
+    }
+
     pub(super) fn seq(&self) -> Result<Seq, Refusal> {
         let seq = serde_json::from_str(self.required()?.get());
         seq.map_err(|_| {

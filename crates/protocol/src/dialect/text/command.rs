@@ -6,9 +6,9 @@ use compact_str::CompactString;
 
 use crate::command::{
     Availability, Command, Configure, Delete, Edit, HistoryQuery, InRoom, Join, Pin, Private, Publish, React,
-    RequestId, Search, SetPresence, SetRole,
+    Report, RequestId, Resolve, Search, SetPresence, SetRole, SetSanction,
 };
-use crate::content::{Role, Settings};
+use crate::content::{Role, SanctionKind, Settings};
 use crate::dialect::check::{bad_field, bad_name, complete, unknown_command};
 use crate::dialect::{Context, Decoded, Misunderstood};
 use crate::error::{ErrorCode, Refusal};
@@ -16,10 +16,11 @@ use crate::name::{RoomName, UserId};
 use crate::position::Seq;
 
 /// The words after `/`, as [`super::HELP`] explains them.
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 32] = [
     "/join", "/leave", "/msg", "/who", "/history", "/reply", "/edit", "/delete", "/react", "/unreact",
-    "/pin", "/unpin", "/search", "/rooms", "/info", "/create", "/title", "/topic", "/role", "/away", "/back",
-    "/ping", "/help",
+    "/pin", "/unpin", "/search", "/rooms", "/info", "/create", "/title", "/topic", "/role", "/kick", "/mute",
+    "/unmute", "/ban", "/unban", "/slow", "/report", "/reports", "/resolve", "/away", "/back", "/ping",
+    "/help",
 ];
 
 /// Id of what is no command, or no known one.
@@ -62,9 +63,8 @@ fn command(word: &str, rest: &str, context: Context<'_>) -> Result<Command, Refu
         "/msg" => private(rest)?,
         "/who" => Command::Members(InRoom { room: room_or_here(rest, context)? }),
         "/history" => history(rest, context)?,
-        "/reply" | "/edit" | "/delete" | "/react" | "/unreact" | "/pin" | "/unpin" => {
-            about_message(word, rest, here(context)?)?
-        }
+        "/reply" | "/edit" | "/delete" | "/react" | "/unreact" | "/pin" | "/unpin" | "/report"
+        | "/resolve" => about_message(word, rest, here(context)?)?,
         "/search" => Command::Search(Search { query: rest.into(), room: None, before: None, limit: None }),
         "/rooms" => Command::Rooms,
         "/info" => Command::Info(InRoom { room: room_or_here(rest, context)? }),
@@ -74,6 +74,9 @@ fn command(word: &str, rest: &str, context: Context<'_>) -> Result<Command, Refu
         "/title" => configure(Settings { title: Some(rest.into()), ..Settings::default() }, context)?,
         "/topic" => configure(Settings { topic: Some(rest.into()), ..Settings::default() }, context)?,
         "/role" => role(rest, here(context)?)?,
+        "/kick" | "/mute" | "/unmute" | "/ban" | "/unban" => sanction(word, rest, here(context)?)?,
+        "/slow" => slow(rest, context)?,
+        "/reports" => Command::Reports(InRoom { room: room_or_here(rest, context)? }),
         "/away" => presence(Availability::Away, rest),
         "/back" => presence(Availability::Online, rest),
         // Help is an answer like another; `render` knows it by the word in the id.
@@ -96,6 +99,10 @@ fn about_message(word: &str, rest: &str, room: RoomName) -> Result<Command, Refu
         }
         "/edit" => Command::Edit(Edit { room, target, text: Arc::from(rest), cid, mentions }),
         "/delete" => Command::Delete(Delete { room, target, cid }),
+        "/report" => {
+            Command::Report(Report { room, target, reason: (!rest.is_empty()).then(|| rest.into()) })
+        }
+        "/resolve" => Command::Resolve(Resolve { room, target }),
         "/pin" | "/unpin" => Command::Pin(Pin { room, target, active: word == "/pin", cid }),
         _ => Command::React(React { room, target, emoji: rest.into(), active: word == "/react", cid }),
     })
@@ -116,6 +123,41 @@ fn role(rest: &str, room: RoomName) -> Result<Command, Refusal> {
         _ => return Err(bad_field("role", "must be member, moderator, owner or none")),
     };
     Ok(Command::Role(SetRole { room, user, role, cid: None }))
+}
+
+fn sanction(verb: &str, rest: &str, room: RoomName) -> Result<Command, Refusal> {
+    let (name, rest) = word(rest)?;
+    let user = user(&name)?;
+    let kind = match verb {
+        "/kick" => SanctionKind::Kick,
+        "/mute" => SanctionKind::Mute,
+        "/ban" => SanctionKind::Ban,
+        _ => SanctionKind::None,
+    };
+    let (first, behind) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let (for_ms, reason) = match duration_ms(first) {
+        Some(for_ms) if kind >= SanctionKind::Mute => (Some(for_ms), behind.trim_start()),
+        _ => (None, rest),
+    };
+    let reason = (!reason.is_empty()).then(|| reason.into());
+    Ok(Command::Sanction(SetSanction { room, user, kind, for_ms, reason, cid: None }))
+}
+
+/// Reads a time such as `90s`, `10m`, `2h` or `7d`; `None` for any other word.
+fn duration_ms(text: &str) -> Option<u64> {
+    let unit_ms = match text.chars().last()? {
+        's' => 1_000,
+        'm' => 60_000,
+        'h' => 3_600_000,
+        'd' => 86_400_000,
+        _ => return None,
+    };
+    text[..text.len() - 1].parse::<u64>().ok().map(|count| count.saturating_mul(unit_ms))
+}
+
+fn slow(rest: &str, context: Context<'_>) -> Result<Command, Refusal> {
+    let seconds: u32 = rest.parse().map_err(|_| bad_field("slow", "give seconds, such as /slow 30"))?;
+    configure(Settings { slow_ms: Some(seconds.saturating_mul(1_000)), ..Settings::default() }, context)
 }
 
 fn user(name: &str) -> Result<UserId, Refusal> {

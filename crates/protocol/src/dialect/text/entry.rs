@@ -1,7 +1,9 @@
 //! What a room's log keeps, as a part of a line.
 
 use super::line::{name, put, quoted, visible};
-use crate::content::{Details, NewText, PinChange, Reaction, Role, RoleChange, Settings};
+use crate::content::{
+    Details, NewText, PinChange, Reaction, Role, RoleChange, Sanction, SanctionKind, Settings,
+};
 use crate::event::{Change, Event};
 
 /// Appends who did what. The number stands before it where numbers are shown.
@@ -33,6 +35,7 @@ pub(super) fn entry(event: &Event, out: &mut Vec<u8>) {
             settings(&change.what, out);
         }
         Event::RoleChanged(change) => role_changed(change, out),
+        Event::Sanctioned(change) => sanctioned(change, out),
         _ => {}
     }
 }
@@ -102,6 +105,27 @@ fn role_changed(change: &Change<RoleChange>, out: &mut Vec<u8>) {
     }
 }
 
+fn sanctioned(change: &Change<Sanction>, out: &mut Vec<u8>) {
+    let Sanction { user, kind, until_ms, reason } = &change.what;
+    name(change.sender.as_str(), out);
+    let done = match kind {
+        SanctionKind::None => " took back what was done to ",
+        SanctionKind::Kick => " put out ",
+        SanctionKind::Mute => " silenced ",
+        SanctionKind::Ban => " banned ",
+    };
+    put(done, out);
+    name(user.as_str(), out);
+    if let Some(until) = until_ms {
+        let minutes = until.saturating_sub(change.ts).max(0).unsigned_abs().div_ceil(60_000);
+        put(&format!(" for {minutes} min"), out);
+    }
+    if let Some(reason) = reason {
+        put(": ", out);
+        visible(reason, out);
+    }
+}
+
 /// Appends settings, each after a comma.
 pub(super) fn settings(settings: &Settings, out: &mut Vec<u8>) {
     for (what, text) in [("title", &settings.title), ("topic", &settings.topic)] {
@@ -112,6 +136,11 @@ pub(super) fn settings(settings: &Settings, out: &mut Vec<u8>) {
     }
     if let Some(private) = settings.private {
         put(if private { ", private" } else { ", open" }, out);
+    }
+    match settings.slow_ms {
+        Some(0) => put(", not slow", out),
+        Some(slow_ms) => put(&format!(", one message in {} s", slow_ms.div_ceil(1_000)), out),
+        None => {}
     }
 }
 

@@ -2,8 +2,11 @@
 
 use super::entry;
 use super::line::{name, put, visible};
+use crate::content::SanctionKind;
 use crate::error::Refusal;
-use crate::event::{Ack, Event, Found, HistoryPage, Member, MemberList, RoomInfo, RoomSummary, Status};
+use crate::event::{
+    Ack, Event, Found, HistoryPage, Member, MemberList, ReportList, RoomInfo, RoomSummary, Status,
+};
 
 /// Appends the lines of an event. `command` is the word of the command that it answers.
 pub(super) fn event(event: &Event, command: &str, out: &mut Vec<u8>) {
@@ -30,6 +33,7 @@ pub(super) fn event(event: &Event, command: &str, out: &mut Vec<u8>) {
             about(" said in ", erased.room.as_str(), out);
             put(" was erased", out);
         }
+        Event::TokenExpiring(_) => put("* your token expires soon: connect again with a new one", out),
         Event::GoAway(_) => put("* the server restarts, please reconnect", out),
         Event::Error(refusal) => error(refusal, out),
         answer => self::answer(answer, command, out),
@@ -45,6 +49,7 @@ fn answer(event: &Event, command: &str, out: &mut Vec<u8>) {
         Event::Rooms(list) => rooms(list, out),
         Event::Info(info) => self::info(info, out),
         Event::Found(found) => self::found(found, out),
+        Event::Reports(list) => reports(list, out),
         Event::Pong(_) if command == "/help" => put(super::HELP, out),
         Event::Pong(_) => put("* pong", out),
         Event::Joined(joined) if command == "/join" => about("* you are in ", joined.room.as_str(), out),
@@ -52,6 +57,8 @@ fn answer(event: &Event, command: &str, out: &mut Vec<u8>) {
         Event::Ack(Ack { stored: Some(stored) }) if command == "/create" => {
             about("* the room is yours; enter it with /join ", stored.room.as_str(), out);
         }
+        Event::Ack(_) if command == "/report" => put("* the moderators will see it", out),
+        Event::Ack(_) if command == "/resolve" => put("* done", out),
         Event::Ack(_) if command == "/away" => put("* you are away", out),
         Event::Ack(_) if command == "/back" => put("* you are back", out),
         _ => {}
@@ -137,6 +144,24 @@ fn info(info: &RoomInfo, out: &mut Vec<u8>) {
     }
     for (index, seq) in info.pins.iter().enumerate() {
         put(&format!("{} #{seq}", if index == 0 { ", pinned" } else { "" }), out);
+    }
+    for sanction in &info.sanctions {
+        put(", ", out);
+        name(sanction.user.as_str(), out);
+        put(if sanction.kind == SanctionKind::Mute { " (silenced)" } else { " (banned)" }, out);
+    }
+}
+
+fn reports(list: &ReportList, out: &mut Vec<u8>) {
+    put(&format!("* {} reported in ", list.reports.len()), out);
+    name(list.room.as_str(), out);
+    for report in &list.reports {
+        put(&format!("\n* #{} by ", report.target), out);
+        name(report.user.as_str(), out);
+        if let Some(reason) = &report.reason {
+            put(": ", out);
+            visible(reason, out);
+        }
     }
 }
 

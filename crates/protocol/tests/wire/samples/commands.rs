@@ -4,15 +4,17 @@ use compact_str::CompactString;
 use parlour_protocol::Command;
 use parlour_protocol::command::{
     Availability, Batch, Configure, Cursor, Delete, Draft, Edit, Hello, HistoryQuery, InRoom, Join, Pin,
-    Private, Publish, React, Resume, Search, SetPresence, SetRole, StatusQuery, Typing,
+    Private, Publish, React, Report, Resolve, Resume, Search, SetPresence, SetRole, SetSanction, StatusQuery,
+    Typing,
 };
-use parlour_protocol::content::Settings;
+use parlour_protocol::content::{SanctionKind, Settings};
+use parlour_protocol::limits::SANCTION_MS;
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{cid, emoji, position, role, room, said, seq, settings, user, users, words};
+use super::{cid, emoji, position, role, room, said, sanction_kind, seq, settings, user, users, words};
 
 pub(crate) fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
@@ -20,6 +22,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         3 => saying().boxed(),
         4 => changing().boxed(),
         4 => ruling().boxed(),
+        4 => moderating().boxed(),
         9 => asking().boxed(),
     ]
 }
@@ -107,6 +110,22 @@ fn ruling() -> impl Strategy<Value = Command> {
             cid
         })),
         room().prop_map(|room| Command::Info(InRoom { room })),
+    ]
+}
+
+fn moderating() -> impl Strategy<Value = Command> {
+    let sanction = (room(), user(), sanction_kind(), of(1..=SANCTION_MS), of(words()), cid()).prop_map(
+        |(room, user, kind, for_ms, reason, cid)| {
+            let for_ms = for_ms.filter(|_| kind >= SanctionKind::Mute);
+            SetSanction { room, user, kind, for_ms, reason, cid }
+        },
+    );
+    prop_oneof![
+        2 => sanction.prop_map(Command::Sanction),
+        1 => (room(), seq(), of(words()))
+            .prop_map(|(room, target, reason)| Command::Report(Report { room, target, reason })),
+        1 => room().prop_map(|room| Command::Reports(InRoom { room })),
+        1 => (room(), seq()).prop_map(|(room, target)| Command::Resolve(Resolve { room, target })),
     ]
 }
 

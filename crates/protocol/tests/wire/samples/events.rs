@@ -6,8 +6,8 @@ use parlour_protocol::content::{
 use parlour_protocol::event::{
     Ack, CursorNotice, Erased, Event, Found, GoAway, Header, HistoryPage, Hit, Joined, Left, Limits, Member,
     MemberList, Membership, MessageStatus, Pong, PresenceNotice, PrivateMessage, Receipt, Receipts,
-    ReplayPage, Resync, RoleHolder, RoomInfo, RoomSummary, Status, Stored, TypingNotice, Unrecovered,
-    Welcome, Window,
+    ReplayPage, ReportList, Reported, Resync, RoleHolder, RoomInfo, RoomSummary, Status, Stored,
+    TokenExpiring, TypingNotice, Unrecovered, Welcome, Window,
 };
 use parlour_protocol::{ErrorCode, Position, Refusal, RoomName, Seq};
 use proptest::collection::vec;
@@ -15,7 +15,9 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{cid, emoji, epoch, number, position, role, room, said, seq, settings, user, users, words};
+use super::{
+    cid, emoji, epoch, number, position, role, room, said, sanction, seq, settings, user, users, words,
+};
 
 pub(crate) fn event() -> impl Strategy<Value = Event> {
     // In boxes: the generators of all events at once are larger than the stack of a test.
@@ -73,6 +75,7 @@ fn session_event() -> impl Strategy<Value = Event> {
         error,
         any::<i64>().prop_map(|server_time_ms| Event::Pong(Pong { server_time_ms })),
         (words(), window()).prop_map(|(reason, reconnect)| Event::GoAway(GoAway { reason, reconnect })),
+        any::<i64>().prop_map(|expires_ms| Event::TokenExpiring(TokenExpiring { expires_ms })),
     ]
 }
 
@@ -104,6 +107,7 @@ fn content() -> impl Strategy<Value = Content> {
         (seq(), any::<bool>()).prop_map(|(target, active)| Content::Pin(PinChange { target, active })),
         settings().prop_map(Content::Settings),
         (user(), of(role())).prop_map(|(user, role)| Content::Role(RoleChange { user, role })),
+        sanction().prop_map(Content::Sanction),
     ]
 }
 
@@ -117,7 +121,7 @@ pub(crate) fn entry() -> impl Strategy<Value = Event> {
             Event::Private(PrivateMessage { room, seq, from, to, text, ts, cid, details })
         },
     );
-    prop_oneof![7 => (header, content()).prop_map(|(header, content)| header.event(content)), 1 => private]
+    prop_oneof![8 => (header, content()).prop_map(|(header, content)| header.event(content)), 1 => private]
 }
 
 fn joined() -> impl Strategy<Value = Event> {
@@ -221,6 +225,12 @@ fn room_answer() -> impl Strategy<Value = Event> {
             Event::Receipts(Receipts { room, seq, read, delivered, of, receipts })
         },
     );
+    let report = (seq(), user(), any::<i64>(), of(words())).prop_map(|(target, user, ts, reason)| Reported {
+        target,
+        user,
+        ts,
+        reason,
+    });
     let hit = (room(), seq(), user(), any::<i64>(), words())
         .prop_map(|(room, seq, sender, ts, snippet)| Hit { room, seq, sender, ts, snippet });
     prop_oneof![
@@ -228,11 +238,13 @@ fn room_answer() -> impl Strategy<Value = Event> {
             Event::Members(Box::new(MemberList { room, member_count, members }))
         }),
         vec(summary, 0..4).prop_map(Event::Rooms),
-        (room(), settings(), vec(holder, 0..3), vec(seq(), 0..3)).prop_map(
-            |(room, settings, roles, pins)| {
-                Event::Info(Box::new(RoomInfo { room, settings, roles, pins }))
+        (room(), settings(), vec(holder, 0..3), vec(seq(), 0..3), vec(sanction(), 0..2)).prop_map(
+            |(room, settings, roles, pins, sanctions)| {
+                Event::Info(Box::new(RoomInfo { room, settings, roles, pins, sanctions }))
             }
         ),
+        (room(), vec(report, 0..3))
+            .prop_map(|(room, reports)| Event::Reports(Box::new(ReportList { room, reports }))),
         receipts,
         (vec(hit, 0..3), of(words())).prop_map(|(hits, next)| Event::Found(Box::new(Found { hits, next }))),
     ]

@@ -22,7 +22,10 @@ impl Room {
             return Err(Refused::Exists);
         }
         let changes_older = |entry: &NewEntry| {
-            !matches!(entry.content, Content::Message(_) | Content::Settings(_) | Content::Role(_))
+            matches!(
+                entry.content,
+                Content::Edit(_) | Content::Delete(_) | Content::Reaction(_) | Content::Pin(_)
+            )
         };
         // One entry changes nothing before it is refused; groups that change older entries are rare.
         let is_delicate = draft.entries.len() > 1 && draft.entries.iter().any(changes_older);

@@ -16,7 +16,7 @@ impl Room {
         record: &mut Record,
         guard: Guard,
     ) -> Result<Option<Place>, Refused> {
-        let Record { seq, sender, content, .. } = record;
+        let Record { seq, sender, content, ts, .. } = record;
         match content {
             Content::Message(said) => self.relate(said)?,
             Content::Edit(edit) => self.edit(*seq, sender, edit)?,
@@ -26,9 +26,9 @@ impl Room {
             }
             Content::Reaction(reaction) => self.take_back(sender, reaction)?,
             Content::Pin(pin) => self.pin(*pin)?,
-            Content::Settings(_) | Content::Role(_) => {}
+            Content::Settings(_) | Content::Role(_) | Content::Sanction(_) => {}
         }
-        self.state.apply(content);
+        self.state.apply(content, *ts);
         Ok(None)
     }
 

@@ -167,6 +167,7 @@ pub(super) fn text_bytes(content: &Content) -> usize {
         Content::Settings(settings) => {
             [&settings.title, &settings.topic].into_iter().flatten().map(|t| t.len()).sum()
         }
+        Content::Sanction(sanction) => sanction.reason.as_ref().map_or(0, |reason| reason.len()),
         Content::Delete(_) | Content::Pin(_) | Content::Role(_) => 0,
     }
 }

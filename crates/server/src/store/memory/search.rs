@@ -4,10 +4,9 @@ use compact_str::{CompactString, format_compact};
 use parlour_hub::log::Record;
 use parlour_protocol::content::Content;
 use parlour_protocol::event::Hit;
-use parlour_protocol::{RoomName, Seq, UserId};
+use parlour_protocol::{RoomName, Seq};
 
 use super::super::{Hits, Query, words};
-use super::room::Room;
 use super::state::State;
 
 /// Where a message stands among those of all rooms.
@@ -21,8 +20,8 @@ impl State {
             return Hits::default();
         }
         let in_scope = |name: &RoomName| query.room.as_ref().is_none_or(|room| room == name);
-        let rooms =
-            self.rooms.iter().filter(|(name, room)| in_scope(name) && may_read(name, room, &query.user));
+        let rooms = (self.rooms.iter())
+            .filter(|(name, room)| in_scope(name) && query.scope.allows(name, &room.state, &query.user));
         let messages =
             rooms.flat_map(|(name, room)| room.records.iter().map(move |entry| (name, &entry.record)));
         let older = messages
@@ -41,13 +40,6 @@ impl State {
             snippet: words::snippet(text(record), &wanted),
         };
         Hits { hits: found.iter().map(hit).collect(), next }
-    }
-}
-
-fn may_read(name: &RoomName, room: &Room, user: &UserId) -> bool {
-    match name.participants() {
-        Some((one, other)) => *user == one || *user == other,
-        None => !room.state.is_private() || room.state.roles.contains_key(user),
     }
 }
 

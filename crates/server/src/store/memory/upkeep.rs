@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use parlour_hub::log::{Head, Record, Snapshot};
-use parlour_protocol::content::{Content, RoleChange, Settings};
+use parlour_protocol::content::{Content, RoleChange, Sanction, Settings};
 use parlour_protocol::{RoomName, Seq, UserId};
 
 use super::super::digest::digest;
@@ -112,7 +112,14 @@ impl Room {
         let mut is_touched = false;
         for index in 0..self.records.len() {
             let seq = Seq(self.floor.0 + 1 + index as u64);
-            self.amend(seq, |record| is_touched |= erase_record(record, user, alias));
+            let mut silent = None;
+            self.amend(seq, |record| {
+                silent = reason_by(record, user);
+                is_touched |= erase_record(record, user, alias);
+            });
+            if let Some(sanction) = silent.and_then(|whose| self.state.sanctions.get_mut(&whose)) {
+                sanction.reason = None;
+            }
         }
         self.cids.retain(|(sender, _), _| sender != user);
         let bytes = &mut self.bytes;
@@ -126,6 +133,11 @@ impl Room {
         self.reactions.retain(|_, given| !given.is_empty());
         if let Some(role) = self.state.roles.remove(user) {
             self.state.roles.insert(alias.clone(), role);
+            is_touched = true;
+        }
+        if let Some(sanction) = self.state.sanctions.remove(user) {
+            let sanction = Sanction { user: alias.clone(), reason: None, ..sanction };
+            self.state.sanctions.insert(alias.clone(), sanction);
             is_touched = true;
         }
         is_touched
@@ -167,6 +179,14 @@ fn cid_bytes((sender, cid): &Cid) -> usize {
     CID_BYTES + sender.as_str().len() + cid.len()
 }
 
+/// Returns against whom a sanction of a user was.
+fn reason_by(record: &Record, user: &UserId) -> Option<UserId> {
+    match &record.content {
+        Content::Sanction(sanction) if record.sender == *user => Some(sanction.user.clone()),
+        _ => None,
+    }
+}
+
 fn erase_record(record: &mut Record, user: &UserId, alias: &UserId) -> bool {
     let is_own = record.sender == *user;
     if is_own {
@@ -184,12 +204,17 @@ fn erase_record(record: &mut Record, user: &UserId, alias: &UserId) -> bool {
             }
             Content::Settings(settings) => *settings = Settings::default(),
             Content::Reaction(_) => empty_reaction(record),
+            Content::Sanction(sanction) => sanction.reason = None,
             Content::Delete(_) | Content::Pin(_) | Content::Role(_) => {}
         }
     }
     match &mut record.content {
         Content::Role(RoleChange { user: named, .. }) if named == user => {
             *named = alias.clone();
+            true
+        }
+        Content::Sanction(Sanction { user: named, reason, .. }) if named == user => {
+            (*named, *reason) = (alias.clone(), None);
             true
         }
         _ => is_own,

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 
 use parlour_hub::log::{Record, RoomState};
 use parlour_protocol::content::{
-    Content, Details, NewText, PinChange, Reaction, Role, RoleChange, Settings, Target, Text,
+    Content, Details, NewText, PinChange, Reaction, Role, RoleChange, Sanction, SanctionKind, Settings,
+    Target, Text,
 };
 use parlour_protocol::{Seq, UserId};
 use sha2::{Digest as _, Sha256};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::super::sanction::{sanction_of_value, sanction_value};
 use super::super::words::distinct;
 use super::escape::{SEPARATOR, escape, unescape};
 use super::fault::Fault;
@@ -69,6 +71,7 @@ impl<'a> Columns<'a> {
                 let value = change.role.map(|role| role_word(role).to_owned());
                 Self::changing(6, change, vec![(format!("role:{}", change.user), value)])
             }
+            Content::Sanction(sanction) => Self::changing(7, sanction, sanction_changes(sanction)),
         }
     }
 
@@ -127,12 +130,26 @@ pub(super) fn settings_changes(settings: &Settings) -> Vec<(String, Option<Strin
         ("title", text(&settings.title)),
         ("topic", text(&settings.topic)),
         ("private", settings.private.map(|is_private| is_private.to_string())),
+        ("slow_ms", settings.slow_ms.map(|slow_ms| slow_ms.to_string())),
     ];
     given
         .into_iter()
         .filter(|(_, value)| value.is_some())
         .map(|(key, value)| (key.to_owned(), value))
         .collect()
+}
+
+/// Returns the pair of a room's state that a sanction is kept as; none for what does not last.
+fn sanction_changes(sanction: &Sanction) -> Vec<(String, Option<String>)> {
+    match sanction.kind {
+        SanctionKind::None => vec![(format!("sanction:{}", sanction.user), None)],
+        SanctionKind::Kick => Vec::new(),
+        SanctionKind::Mute | SanctionKind::Ban => vec![sanction_pair(sanction)],
+    }
+}
+
+pub(super) fn sanction_pair(sanction: &Sanction) -> (String, Option<String>) {
+    (format!("sanction:{}", sanction.user), Some(sanction_value(sanction)))
 }
 
 pub(super) fn role_word(role: Role) -> &'static str {
@@ -154,6 +171,12 @@ pub(super) fn state(rows: &[Row]) -> Result<RoomState, Fault> {
             ("title", _) => state.settings.title = Some(value.into()),
             ("topic", _) => state.settings.topic = Some(value.into()),
             ("private", _) => state.settings.private = Some(value.parse().map_err(|_| Fault::Corrupt)?),
+            ("slow_ms", _) => state.settings.slow_ms = Some(value.parse().map_err(|_| Fault::Corrupt)?),
+            (_, Some(("sanction", user))) => {
+                let user = user_id(user)?;
+                let sanction = sanction_of_value(user.clone(), &value).ok_or(Fault::Corrupt)?;
+                state.sanctions.insert(user, sanction);
+            }
             (_, Some(("role", user))) => {
                 let role = match &*value {
                     "member" => Role::Member,
@@ -297,6 +320,7 @@ impl<'a> Stored<'a> {
             4 => Content::Pin(PinChange { target: target()?, active: active? }),
             5 => Content::Settings(json(said()?)?),
             6 => Content::Role(json::<RoleChange>(said()?)?),
+            7 => Content::Sanction(json(said()?)?),
             _ => return Err(Fault::Corrupt),
         })
     }

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_append.sql"),
     include_str!("migrations/0003_batch.sql"),
     include_str!("migrations/0004_upkeep.sql"),
+    include_str!("migrations/0005_sanctions.sql"),
 ];
 
 /// Held while somebody migrates: nodes that start together do it once. "parl" in ASCII.

@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 
 use compact_str::CompactString;
+use parlour_hub::rights::{Access, Action, Rights};
+use parlour_hub::scope::Scope;
 use parlour_protocol::content::{Content, Text};
 use parlour_protocol::event::Hit;
 use parlour_protocol::{RoomName, UserId};
@@ -18,11 +20,23 @@ use super::content::{self, COLUMNS, RoomKey};
 use super::fault::Fault;
 use super::session::Session;
 
-/// Rooms that a user may not read are left out; so is all that is no longer shown.
-const VISIBLE: &str = "m.seq > r.floor AND CASE WHEN starts_with(r.name, '@') \
-     THEN starts_with(r.name, '@' || $3 || ',') OR right(r.name, length($3) + 1) = ',' || $3 \
-     ELSE NOT EXISTS (SELECT FROM state s WHERE s.room_id = r.id AND s.key = 'private' AND s.value = 'true') \
-         OR EXISTS (SELECT FROM state s WHERE s.room_id = r.id AND s.key = 'role:' || $4) END";
+/// Rooms whose history a user may not see are left out, as [`Scope::allows`] says; so is all that is no
+/// longer shown. `open` is what everybody may, by patterns of which the first counts; `granted`, what
+/// credentials allow by patterns, as bits.
+const VISIBLE: &str = "m.seq > r.floor \
+     AND NOT EXISTS (SELECT FROM state s WHERE s.room_id = r.id AND s.key = 'sanction:' || $4 \
+         AND split_part(s.value, ' ', 2) = 'ban' AND is_in_force(s.value, $9)) \
+     AND CASE WHEN starts_with(r.name, '@') \
+         THEN (starts_with(r.name, '@' || $3 || ',') OR right(r.name, length($3) + 1) = ',' || $3) \
+             AND (open.is_so OR granted.bits & $10 = $10) \
+         ELSE EXISTS (SELECT FROM state s WHERE s.room_id = r.id AND s.key = 'role:' || $4) \
+             OR ((open.is_so OR granted.bits & $10 = $10) AND (granted.bits & $11 = $11 OR NOT EXISTS (\
+                 SELECT FROM state s WHERE s.room_id = r.id AND s.key = 'private' AND s.value = 'true'))) END";
+const OPEN: &str = "SELECT coalesce((SELECT o.is_so FROM unnest($12::text[], $13::boolean[]) \
+         WITH ORDINALITY AS o (pattern, is_so, place) WHERE fits(r.name, o.pattern) ORDER BY o.place LIMIT 1), \
+     starts_with(r.name, '@') OR $14) AS is_so";
+const GRANTED: &str = "SELECT coalesce(bit_or(g.bits), 0) AS bits FROM unnest($15::text[], $16::integer[]) \
+     AS g (pattern, bits) WHERE fits(r.name, g.pattern)";
 
 /// Looks for messages, newest first.
 pub(super) async fn find(session: &Session, query: &Query) -> Result<Hits, Fault> {
@@ -36,11 +50,15 @@ pub(super) async fn find(session: &Session, query: &Query) -> Result<Hits, Fault
     let participant = participant(&query.user);
     let sql = format!(
         "SELECT {COLUMNS}, r.name, r.epoch, m.room_id FROM message m JOIN room r ON r.id = m.room_id \
+         CROSS JOIN LATERAL ({OPEN}) AS open CROSS JOIN LATERAL ({GRANTED}) AS granted \
          WHERE m.words @@ $1::text::tsquery AND ($2::text IS NULL OR r.name = $2) AND {VISIBLE} \
          AND (m.ts, m.room_id, m.seq) < ($5::bigint, $6::bigint, $7::bigint) \
          ORDER BY m.ts DESC, m.room_id DESC, m.seq DESC LIMIT $8"
     );
     let statement = session.prepared(&sql).await?;
+    let Bounds { needed, moderate, open_patterns, open, granted_patterns, granted } =
+        Bounds::of(&query.scope);
+    let otherwise = shows_history(query.scope.otherwise);
     // One more tells whether there is another page.
     let limit = i64::from(query.limit) + 1;
     let rows = session
@@ -56,6 +74,14 @@ pub(super) async fn find(session: &Session, query: &Query) -> Result<Hits, Fault
                 &cursor.room_id,
                 &cursor.seq,
                 &limit,
+                &query.scope.now_ms,
+                &needed,
+                &moderate,
+                &open_patterns,
+                &open,
+                &otherwise,
+                &granted_patterns,
+                &granted,
             ],
         )
         .await?;
@@ -63,6 +89,39 @@ pub(super) async fn find(session: &Session, query: &Query) -> Result<Hits, Fault
     let hits = shown.iter().map(|row| hit(row, &wanted)).collect::<Result<Vec<_>, _>>()?;
     let next = shown.last().filter(|_| shown.len() < rows.len()).map(Cursor::of).transpose()?;
     Ok(Hits { hits, next: next.map(|cursor| cursor.show()) })
+}
+
+/// A scope as the parameters of the question.
+struct Bounds<'a> {
+    needed: i32,
+    moderate: i32,
+    open_patterns: Vec<&'a str>,
+    open: Vec<bool>,
+    granted_patterns: Vec<&'a str>,
+    granted: Vec<i32>,
+}
+
+impl<'a> Bounds<'a> {
+    fn of(scope: &'a Scope) -> Self {
+        let (open_patterns, open) =
+            scope.access.iter().map(|(pattern, access)| (pattern.as_str(), shows_history(*access))).unzip();
+        let grants = scope.grants.iter().flat_map(|grants| &grants.0);
+        let (granted_patterns, granted) =
+            grants.map(|(pattern, rights)| (pattern.as_str(), i32::from(rights.bits()))).unzip();
+        Self {
+            needed: Scope::NEEDED.bits().into(),
+            moderate: Rights::NONE.with(Action::Moderate).bits().into(),
+            open_patterns,
+            open,
+            granted_patterns,
+            granted,
+        }
+    }
+}
+
+/// Whether everybody sees what was said.
+fn shows_history(access: Access) -> bool {
+    access.rights().has_all(Scope::NEEDED)
 }
 
 fn hit(row: &Row, wanted: &BTreeSet<String>) -> Result<Hit, Fault> {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::digest::digest;
 use super::super::erasure::room_of;
 use super::super::{Document, Keep};
-use super::content::{Columns, number, role_word, settings_changes};
+use super::content::{Columns, number, role_word, sanction_pair, settings_changes};
 use super::escape::{escape, unescape};
 use super::fault::Fault;
 use super::reader::{self, document_checksum};
@@ -79,8 +79,8 @@ pub(super) async fn erase(session: &Session, user: &UserId, alias: &UserId) -> R
     let role = role_prefix(user);
     // Nobody has seen the rest.
     let sql = "SELECT r.name, bool_or(found.is_seen) FROM room r JOIN (\
-                   SELECT room_id, true FROM message WHERE sender = $1 OR (kind = 6 AND starts_with(body, $2)) \
-                   UNION SELECT room_id, true FROM state WHERE key = 'role:' || $1 \
+                   SELECT room_id, true FROM message WHERE sender = $1 OR (kind IN (6, 7) AND starts_with(body, $2)) \
+                   UNION SELECT room_id, true FROM state WHERE key IN ('role:' || $1, 'sanction:' || $1) \
                    UNION SELECT room_id, false FROM reaction WHERE sender = $1 \
                    UNION SELECT room_id, false FROM cid_memory WHERE sender = $1\
                ) AS found (room_id, is_seen) ON found.room_id = r.id GROUP BY r.name";
@@ -107,7 +107,7 @@ pub(super) async fn erase(session: &Session, user: &UserId, alias: &UserId) -> R
     Ok(rooms.into_iter().collect())
 }
 
-/// Returns how the JSON of a change of a user's role begins.
+/// Returns how the JSON of a change of a user's role begins, and that of a sanction.
 fn role_prefix(user: &UserId) -> String {
     escape(&format!("{{\"user\":{}", serde_json::Value::from(user.as_str()))).into_owned()
 }
@@ -117,7 +117,7 @@ async fn forget_documents(session: &Session, user: &UserId) -> Result<Vec<RoomNa
     let read = format!("read{DOCUMENT_SEPARATOR}{user}{DOCUMENT_SEPARATOR}");
     let end = format!("{DOCUMENT_SEPARATOR}{user}");
     let sql = "DELETE FROM document WHERE starts_with(key, $1) \
-               OR (split_part(key, $3, 1) IN ('seen', 'cursor') AND right(key, length($2)) = $2) RETURNING key";
+               OR (split_part(key, $3, 1) IN ('seen', 'cursor', 'report') AND right(key, length($2)) = $2) RETURNING key";
     let rows =
         session.client.query(sql, &[&escape(&read), &escape(&end), &DOCUMENT_SEPARATOR.to_string()]).await?;
     let mut rooms = Vec::new();
@@ -134,6 +134,7 @@ pub(super) async fn restore(session: &Session, room: &RoomName, part: &Snapshot)
     let mut pairs = settings_changes(&part.state.settings);
     let roles = part.state.roles.iter();
     pairs.extend(roles.map(|(user, role)| (format!("role:{user}"), Some(role_word(*role).to_owned()))));
+    pairs.extend(part.state.sanctions.values().map(sanction_pair));
     let pins = part.state.pins.iter().zip(1..);
     pairs.extend(pins.map(|(pin, place)| (format!("pin:{pin}"), Some(place.to_string()))));
     let (keys, values): (Vec<_>, Vec<_>) =

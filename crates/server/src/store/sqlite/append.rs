@@ -173,7 +173,9 @@ impl<'c> Appender<'c> {
         after: &mut Aftermath,
     ) -> Outcome<Stored> {
         let needs_target = |entry: &NewEntry| {
-            !is_plain(entry) && !matches!(entry.content, Content::Settings(_) | Content::Role(_))
+            let makes_room =
+                matches!(entry.content, Content::Settings(_) | Content::Role(_) | Content::Sanction(_));
+            !is_plain(entry) && !makes_room
         };
         if self.room.is_none() && draft.entries.first().is_none_or(needs_target) {
             // What is refused creates no room.

@@ -41,7 +41,7 @@ impl Room {
     ) -> Effect {
         let target = match row.marks.target {
             None => {
-                state::apply(connection, self, content)?;
+                state::apply(connection, self, content, row.ts)?;
                 return Ok(Ok(None));
             }
             Some(target) => self.row(connection, target)?.filter(Row::is_standing),
@@ -56,7 +56,7 @@ impl Room {
             Content::Delete(_) => self.delete(connection, row, target, guard)?,
             Content::Reaction(_) => return self.react(connection, row, target.seq),
             Content::Pin(pin) => self.pin(connection, row.seq, target.seq, pin.active)?,
-            Content::Settings(_) | Content::Role(_) => Ok(()),
+            Content::Settings(_) | Content::Role(_) | Content::Sanction(_) => Ok(()),
         };
         Ok(done.map(|()| None))
     }

@@ -28,12 +28,12 @@ const SINCE: &str =
     "SELECT seq - 1 FROM message WHERE room_id = ?1 AND seq > ?2 AND ts >= ?3 ORDER BY seq LIMIT 1";
 const SIZES: &str =
     "SELECT seq, octet_length(body) FROM message WHERE room_id = ?1 AND seq > ?2 ORDER BY seq DESC";
-/// The names of users stand in the JSON of roles in quotes.
+/// The names of users stand in the JSON of roles and sanctions in quotes.
 const ROOMS_OF: &str = "SELECT name FROM room WHERE id IN (\
-     SELECT room_id FROM message WHERE sender = ?1 OR (kind = 6 AND instr(body, ?2)) \
+     SELECT room_id FROM message WHERE sender = ?1 OR (kind IN (6, 7) AND instr(body, ?2)) \
      UNION SELECT room_id FROM reaction WHERE sender = ?1 \
      UNION SELECT room_id FROM cid_memory WHERE sender = ?1 \
-     UNION SELECT room_id FROM state WHERE key = ?3)";
+     UNION SELECT room_id FROM state WHERE key IN (?3, ?4))";
 
 /// Who waits for the answer to a question.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -246,26 +246,13 @@ pub(super) fn excess(connection: &Connection, name: &RoomName, keep: &Keep) -> R
 pub(super) fn rooms_of(connection: &Connection, whose: &UserId) -> Result<BTreeSet<RoomName>, Fault> {
     let quoted = super::row::json(whose);
     let mut select = connection.prepare_cached(ROOMS_OF)?;
-    let mut rows = select.query(params![whose.as_str(), quoted, state::role_key(whose)])?;
+    let keys = (state::role_key(whose), state::sanction_key(whose));
+    let mut rows = select.query(params![whose.as_str(), quoted, keys.0, keys.1])?;
     let mut found = BTreeSet::new();
     while let Some(row) = rows.next()? {
         found.insert(RoomName::parse_any(row.get_ref(0)?.as_str()?).map_err(|_| Fault::Corrupt)?);
     }
     Ok(found)
-}
-
-/// Whether a user may read a room.
-pub(super) fn may_read(
-    connection: &Connection,
-    name: &RoomName,
-    room: &Room,
-    user: &UserId,
-) -> Result<bool, Fault> {
-    if let Some((one, other)) = name.participants() {
-        return Ok(*user == one || *user == other);
-    }
-    let state = state::read(connection, room)?;
-    Ok(!state.is_private() || state.roles.contains_key(user))
 }
 
 fn bound(number: u64) -> i64 {

@@ -24,6 +24,7 @@ pub(super) const REACTION: i64 = 3;
 const PIN: i64 = 4;
 pub(super) const SETTINGS: i64 = 5;
 pub(super) const ROLE: i64 = 6;
+pub(super) const SANCTION: i64 = 7;
 
 /// A row of the table of messages. `kind` and the marks say what the other columns mean.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub(super) struct Row<'a> {
     pub(super) sender: Cow<'a, str>,
     pub(super) cid: Option<Cow<'a, str>>,
     pub(super) kind: i64,
-    /// A text or an emoji, or the JSON of settings or of a role.
+    /// A text or an emoji, or the JSON of settings, of a role or of a sanction.
     pub(super) body: Cow<'a, str>,
     /// JSON.
     pub(super) mentions: Option<Cow<'a, str>>,
@@ -118,6 +119,7 @@ impl<'a> Row<'a> {
             }
             Content::Settings(settings) => (self.kind, self.body) = (SETTINGS, json(settings)),
             Content::Role(change) => (self.kind, self.body) = (ROLE, json(change)),
+            Content::Sanction(sanction) => (self.kind, self.body) = (SANCTION, json(sanction)),
         }
     }
 
@@ -183,6 +185,7 @@ impl<'a> Row<'a> {
             PIN => Content::Pin(PinChange { target: target()?, active: active()? }),
             SETTINGS => Content::Settings(parse(body)?),
             ROLE => Content::Role(parse(body)?),
+            SANCTION => Content::Sanction(parse(body)?),
             _ => return Err(Fault::Corrupt),
         })
     }

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use compact_str::CompactString;
+use parlour_protocol::RoomName;
 use parlour_protocol::event::Hit;
-use parlour_protocol::{RoomName, UserId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::{Hits, Query, words};
 use super::fault::Fault;
 use super::index;
-use super::reader::may_read;
 use super::room::Room;
 use super::row::{seq, user};
+use super::state;
 
 /// Messages with the words that one page looks at, whoever may read them.
 const LOOKED_AT: usize = 50_000;
@@ -45,7 +45,7 @@ pub(super) fn search(connection: &Connection, query: &Query) -> Result<Hits, Fau
         before = id;
         let room = match rooms.entry(room_id) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(readable(connection, room_id, &query.user)?),
+            Entry::Vacant(entry) => entry.insert(readable(connection, room_id, query)?),
         };
         let Some((name, room)) = room else { continue };
         match room.row(connection, number) {
@@ -86,12 +86,11 @@ fn expression(connection: &Connection, query: &Query) -> Result<Option<String>, 
     Ok(Some(wanted.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" ")))
 }
 
-/// Returns a room if the user may read it.
-fn readable(connection: &Connection, id: i64, user: &UserId) -> Result<Option<(RoomName, Room)>, Fault> {
+/// Returns a room if the user may see its history.
+fn readable(connection: &Connection, id: i64, query: &Query) -> Result<Option<(RoomName, Room)>, Fault> {
     let name: String = connection.prepare_cached(NAME)?.query_row([id], |row| row.get(0))?;
     let name = RoomName::parse_any(&name).map_err(|_| Fault::Corrupt)?;
-    match Room::find(connection, &name)? {
-        Some(room) if may_read(connection, &name, &room, user)? => Ok(Some((name, room))),
-        _ => Ok(None),
-    }
+    let Some(room) = Room::find(connection, &name)? else { return Ok(None) };
+    let state = state::read(connection, &room)?;
+    Ok(query.scope.allows(&name, &state, &query.user).then_some((name, room)))
 }

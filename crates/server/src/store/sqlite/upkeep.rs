@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use parlour_hub::log::{Head, Record, Snapshot};
-use parlour_protocol::content::{Content, RoleChange};
+use parlour_protocol::content::{Content, RoleChange, Sanction};
 use parlour_protocol::{Epoch, RoomName, Seq, UserId};
 use rusqlite::{Connection, params};
 
@@ -13,7 +13,7 @@ use super::append::INSERT;
 use super::fault::Fault;
 use super::job::{Aftermath, Sweep};
 use super::room::{Room, generation};
-use super::row::{COLUMNS, EDIT, MESSAGE, ROLE, Row, SETTINGS, column, json, parse};
+use super::row::{COLUMNS, EDIT, MESSAGE, ROLE, Row, SANCTION, SETTINGS, column, json, parse};
 use super::{cids, index, state};
 
 const FORGET_PINS: &str = "DELETE FROM state WHERE room_id = ?1 AND key GLOB 'pin:*' \
@@ -22,7 +22,7 @@ const NAME: &str = "SELECT name FROM room WHERE id = ?1";
 const SWEEP: &str = "DELETE FROM message WHERE room_id = ?1 AND seq <= ?2";
 const SWEEP_REACTIONS: &str = "DELETE FROM reaction WHERE room_id = ?1 AND target <= ?2";
 const ROWS_OF: &str = "SELECT seq FROM message WHERE room_id = ?1 \
-     AND (sender = ?2 OR (kind = 6 AND instr(body, ?3)))";
+     AND (sender = ?2 OR (kind IN (6, 7) AND instr(body, ?3)))";
 /// What nobody can read any more is erased too; it stays damaged.
 const ERASE_DAMAGED: &str = "UPDATE message SET sender = ?3, cid = NULL, body = '', mentions = NULL \
      WHERE room_id = ?1 AND seq = ?2";
@@ -117,14 +117,26 @@ pub(super) fn erase(
     let whose = params![room.id, user.as_str()];
     is_touched |= connection.prepare_cached(ERASE_REACTIONS)?.execute(whose)? > 0;
     is_touched |= connection.prepare_cached(ERASE_CIDS)?.execute(whose)? > 0;
-    if let Some(role) = state::read(connection, &room)?.roles.get(user) {
-        let given = RoleChange { user: alias.clone(), role: Some(*role) };
-        state::set(connection, &room, &state::role_key(user), None)?;
-        state::apply(connection, &room, &Content::Role(given))?;
-        is_touched = true;
-    }
+    is_touched |= rename(connection, &room, user, alias)?;
     after.erased |= is_touched;
     Ok(is_touched)
+}
+
+/// Passes role and sanction of a user on to an alias; returns whether there was anything.
+fn rename(connection: &Connection, room: &Room, user: &UserId, alias: &UserId) -> Result<bool, Fault> {
+    let state = state::read(connection, room)?;
+    let (role, sanction) = (state.roles.get(user), state.sanctions.get(user));
+    if let Some(role) = role {
+        let given = Content::Role(RoleChange { user: alias.clone(), role: Some(*role) });
+        state::set(connection, room, &state::role_key(user), None)?;
+        state::apply(connection, room, &given, 0)?;
+    }
+    if let Some(sanction) = sanction {
+        let sanction = Sanction { user: alias.clone(), reason: None, ..sanction.clone() };
+        state::set(connection, room, &state::sanction_key(user), None)?;
+        state::set_sanction(connection, room, &sanction)?;
+    }
+    Ok(role.is_some() || sanction.is_some())
 }
 
 fn erase_row<'a>(
@@ -144,6 +156,11 @@ fn erase_row<'a>(
         match row.kind {
             SETTINGS => row.body = Cow::Borrowed("{}"),
             ROLE => {}
+            SANCTION => {
+                let sanction: Sanction = parse(&row.body)?;
+                state::silence(connection, room, &sanction.user)?;
+                row.body = json(&Sanction { reason: None, ..sanction });
+            }
             _ => row.body = Cow::Borrowed(""),
         }
         if row.kind == EDIT {
@@ -159,6 +176,13 @@ fn erase_row<'a>(
         if change.user == *user {
             change.user = alias.clone();
             row.body = json(&change);
+            is_touched = true;
+        }
+    }
+    if row.kind == SANCTION {
+        let sanction: Sanction = parse(&row.body)?;
+        if sanction.user == *user {
+            row.body = json(&Sanction { user: alias.clone(), reason: None, ..sanction });
             is_touched = true;
         }
     }

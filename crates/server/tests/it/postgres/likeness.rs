@@ -1,6 +1,7 @@
 //! PostgreSQL answers as the store in memory does, whatever it is asked.
 
 use parlour_hub::log::{Draft, Guard, NewEntry, Snapshot, Span};
+use parlour_hub::scope::Scope;
 use parlour_protocol::content::{
     Content, Details, NewText, PinChange, Reaction, Role, RoleChange, Settings, Target, Text,
 };
@@ -79,6 +80,7 @@ async fn compare(
         Step::Search(who, only, words) => {
             let query = Query {
                 user: user(who),
+                scope: Scope::open(NOON),
                 room: only.map(room),
                 words: words.into(),
                 before: None,
@@ -208,7 +210,8 @@ fn any_content() -> impl Strategy<Value = Content> {
         }),
         1 => (target(), any::<bool>()).prop_map(|(target, active)| Content::Pin(PinChange { target, active })),
         1 => (title, prop::option::of(any::<bool>())).prop_map(|(title, private)| {
-            Content::Settings(Settings { title: title.map(Into::into), topic: None, private })
+            let slow_ms = private.map(|private| private.into());
+            Content::Settings(Settings { title: title.map(Into::into), topic: None, private, slow_ms })
         }),
         1 => (prop::sample::select(&USERS[..]), role)
             .prop_map(|(who, role)| Content::Role(RoleChange { user: user(who), role })),

@@ -1,14 +1,14 @@
 //! What every store promises about its upkeep. Each function gets an empty store.
 
 use parlour_hub::log::{Head, Refused, Snapshot};
-use parlour_protocol::content::{Content, Role};
+use parlour_protocol::content::{Content, Role, SanctionKind};
 use parlour_protocol::{Epoch, RoomName, Seq};
 use parlour_server::store::{Document, Keep, Span, StoreError};
 
 use super::search::numbers;
 use super::{
     Any, EPOCH, NOON, all, answer, append, append_many, delete, details, draft, draft_with_cid, edit, open,
-    pin, private, reaction, role, room, say, saying, seqs, text, texts, trim_to, user,
+    pin, private, reaction, role, room, sanction, say, saying, seqs, text, texts, trim_to, user,
 };
 
 fn ends(head: u64, floor: u64) -> Head {
@@ -107,6 +107,8 @@ pub(super) async fn an_erased_user_has_said_nothing(store: Any) {
         by("Alice", reaction(5, "sly", true)),
         by("Bob", reaction(5, "sly", true)),
         draft("elsewhere", "secret"),
+        by("Alice", sanction("Bob", SanctionKind::Mute, None, Some("secret grudge"))),
+        by("Bob", sanction("Alice", SanctionKind::Ban, Some(NOON), Some("Alice again"))),
         saying("Bob", "untouched", Content::Message(parlour_protocol::content::Text::plain("x"))),
     ];
     append(&*store, batch).await;
@@ -117,16 +119,19 @@ pub(super) async fn an_erased_user_has_said_nothing(store: Any) {
     let opened = open(&*store, "club").await;
     let shown = format!("{opened:?}");
     assert!(!shown.contains("secret") && !shown.contains("Alice") && !shown.contains("cid-of"), "{shown}");
-    assert_eq!(opened.ends.head, Seq(7), "the numbers stay");
+    assert_eq!(opened.ends.head, Seq(9), "the numbers stay");
     let erased: Vec<_> = opened.tail.iter().map(|record| record.sender.as_str() == "erased-1").collect();
-    assert_eq!(erased, [true, true, true, true, false, true, false]);
+    assert_eq!(erased, [true, true, true, true, false, true, false, true, false]);
+    let sanctions: Vec<_> = opened.state.sanctions.values().cloned().map(Content::Sanction).collect();
+    let expected = [("Bob", SanctionKind::Mute, None), ("erased-1", SanctionKind::Ban, Some(NOON))];
+    assert_eq!(sanctions, expected.map(|(whose, kind, until)| sanction(whose, kind, until, None)));
     assert_eq!((text(&opened.tail[2]), text(&opened.tail[4])), ("", "hm"));
     let tallies = details(&opened.tail[4]).reactions;
     assert_eq!((tallies[0].count, &tallies[0].users), (1, &vec![user("Bob")]));
     assert_eq!(opened.state.roles, [(user("erased-1"), Role::Owner)].into(), "the room keeps its owner");
     assert_eq!(numbers(&*store, "secret").await, [0_u64; 0]);
     let again = append(&*store, vec![draft_with_cid("club", "cid-of-alice", "new")]).await;
-    assert_eq!((seqs(&again), again[0].dup), (vec![8], false), "the cid is forgotten");
+    assert_eq!((seqs(&again), again[0].dup), (vec![10], false), "the cid is forgotten");
     assert_eq!(store.erase(user("Nobody"), user("erased-2")).await, Ok(vec![]));
 }
 
@@ -167,6 +172,8 @@ async fn rich_room(store: &Any) -> Snapshot {
         by("Alice", role("Alice", Some(Role::Owner))),
         draft("lobby", "gone"),
         by("Alice", delete(13)),
+        by("Alice", sanction("Eve", SanctionKind::Ban, Some(NOON + 9), Some("spam"))),
+        by("Alice", sanction("Zed", SanctionKind::Mute, None, None)),
     ];
     append(&**store, batch).await;
     open(&**store, "lobby").await
@@ -183,6 +190,7 @@ pub(super) async fn an_export_is_restored_as_it_was(store: Any) {
     assert_eq!(copy.state, part.state);
     let query = parlour_server::store::Query {
         user: user("Alice"),
+        scope: parlour_hub::scope::Scope::open(NOON),
         room: Some(room("copy")),
         words: "needle".into(),
         before: None,
@@ -196,7 +204,7 @@ pub(super) async fn an_export_is_restored_as_it_was(store: Any) {
     let batch =
         vec![saying("Alice", "copy", edit(1, "third")), draft_with_cid("copy", "one", "again needle")];
     let answers = store.append(batch).await.expect("answered");
-    assert_eq!(answers[0].as_ref().map(|stored| stored.entries[0].seq), Ok(Seq(15)));
+    assert_eq!(answers[0].as_ref().map(|stored| stored.entries[0].seq), Ok(Seq(17)));
     assert!(answers[1].as_ref().is_ok_and(|stored| stored.dup), "what it is now counts as said first");
 }
 

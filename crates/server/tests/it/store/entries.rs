@@ -1,14 +1,15 @@
 //! What entries do to messages and rooms (P22). Each function gets an empty store.
 
 use parlour_hub::log::{Draft, Guard, Place, Refused, RoomState};
-use parlour_protocol::content::{Content, Details, Role, Settings, Tally, Text};
+use parlour_protocol::content::{Content, Details, Role, SanctionKind, Settings, Tally, Text};
 use parlour_protocol::limits::{EMOJI_PER_MESSAGE, PINS, REACTION_USERS};
 use parlour_protocol::{RoomName, Seq};
 use parlour_server::store::Span;
 
 use super::{
-    Any, NOON, all, answer, append, append_many, delete, details, draft, draft_with_cid, edit, group,
-    message, open, pin, private, reaction, role, room, say, saying, seq, text, texts, trim_to, user,
+    Any, NOON, all, answer, append, append_many, assert_stored, delete, details, draft, draft_with_cid, edit,
+    group, message, open, pin, private, reaction, role, room, sanction, say, saying, seq, text, texts,
+    trim_to, user, with_cid,
 };
 
 fn moderating(draft: Draft) -> Draft {
@@ -199,13 +200,15 @@ pub(super) async fn pins_are_ordered_and_limited(store: Any) {
 }
 
 pub(super) async fn settings_change_only_what_they_name(store: Any) {
-    let set = |title: Option<&str>, topic: Option<&str>, private| {
+    let set = |title: Option<&str>, topic: Option<&str>, private: Option<bool>| {
         let (title, topic) = (title.map(Into::into), topic.map(Into::into));
-        saying("Alice", "lobby", Content::Settings(Settings { title, topic, private }))
+        let slow_ms = private.map(|_| 500);
+        saying("Alice", "lobby", Content::Settings(Settings { title, topic, private, slow_ms }))
     };
     append(&*store, vec![set(Some("Title"), Some("'; --"), None), set(None, Some(""), Some(true))]).await;
     let opened = open(&*store, "lobby").await;
-    let expected = Settings { title: Some("Title".into()), topic: Some("".into()), private: Some(true) };
+    let (title, topic) = (Some("Title".into()), Some("".into()));
+    let expected = Settings { title, topic, private: Some(true), slow_ms: Some(500) };
     assert_eq!(opened.state.settings, expected);
     append(&*store, vec![set(None, None, Some(false))]).await;
     assert_eq!(open(&*store, "lobby").await.state.settings, Settings { private: Some(false), ..expected });
@@ -227,6 +230,44 @@ pub(super) async fn roles_are_given_and_taken(store: Any) {
     assert_eq!(opened.state.roles, expected.map(|(id, role)| (user(id), role)).into());
     let said: Vec<_> = opened.tail.into_iter().map(|record| record.content).collect();
     assert_eq!(said, contents);
+}
+
+pub(super) async fn sanctions_hold_until_they_are_taken_back_or_the_next_one_finds_them_over(store: Any) {
+    use SanctionKind::{Ban, Kick, Mute, None as Pardon};
+    let at = |ts, content| Draft { ts: NOON + ts, ..saying("Ann", "club", content) };
+    let contents = [
+        sanction("Bob", Mute, Some(NOON + 10), Some("it's \\ loud")),
+        sanction("Bob", Ban, Some(NOON + 20), None),
+        sanction("%_\"'", Mute, None, Some("")),
+        sanction("Eve", Ban, Some(NOON + 5), Some("spam")),
+        sanction("Zed", Mute, Some(NOON + 90), None),
+        sanction("Zed", Kick, None, Some("out")),
+        sanction("Ida", Ban, None, None),
+        sanction("Ida", Pardon, None, None),
+    ];
+    append(&*store, contents.clone().map(|content| at(0, content)).to_vec()).await;
+    let standing = async || {
+        let opened = open(&*store, "club").await;
+        let said: Vec<_> = opened.tail.into_iter().map(|record| record.content).collect();
+        (opened.state.sanctions.into_values().map(Content::Sanction).collect::<Vec<_>>(), said)
+    };
+    let [_, banned, loud, spam, zed, ..] = &contents;
+    assert_eq!(standing().await.0, [loud, banned, spam, zed].map(Clone::clone));
+    assert_eq!(standing().await.1, contents);
+    // A message changes nothing of it; the next sanction does.
+    append(&*store, vec![at(15, message("x"))]).await;
+    assert_eq!(standing().await.0.len(), 4);
+    append(&*store, vec![at(20, sanction("Ida", Kick, None, None))]).await;
+    assert_eq!(standing().await.0, [loud, zed].map(Clone::clone));
+}
+
+pub(super) async fn a_sanction_is_repeated_whenever_it_ends(store: Any) {
+    let ban =
+        |cid, until| with_cid(saying("Ann", "club", sanction("Eve", SanctionKind::Ban, until, None)), cid);
+    let answers = store.append(vec![ban("c", Some(NOON)), ban("c", Some(NOON + 1)), ban("d", None)]).await;
+    assert_stored(&answers.expect("answered"), &[Ok((1, false)), Ok((1, true)), Ok((2, false))]);
+    let other = with_cid(saying("Ann", "club", sanction("Eve", SanctionKind::Mute, None, None)), "c");
+    assert_eq!(say(&*store, other).await, Err(Refused::Conflict));
 }
 
 pub(super) async fn a_room_is_created_once(store: Any) {

@@ -202,7 +202,7 @@ impl Room {
             Content::Delete(deletion) => Some(deletion.target),
             Content::Reaction(reaction) => Some(reaction.target),
             Content::Pin(pin) => Some(pin.target),
-            Content::Settings(_) | Content::Role(_) => None,
+            Content::Settings(_) | Content::Role(_) | Content::Sanction(_) => None,
         }
     }
 

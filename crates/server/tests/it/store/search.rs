@@ -1,17 +1,22 @@
 //! What can be found, and what is unread. Each function gets an empty store.
 
+use std::sync::Arc;
+
 use compact_str::CompactString;
+use parlour_hub::rights::{Access, Action, Grants, Rights};
+use parlour_hub::scope::Scope;
 use parlour_protocol::Seq;
-use parlour_protocol::content::Role;
+use parlour_protocol::content::{Role, SanctionKind};
 use parlour_server::store::{Hits, Query, Store};
 
 use super::{
-    Any, NOON, append, append_many, delete, draft, edit, pin, private, reaction, role, room, saying, trim_to,
-    user,
+    Any, NOON, append, append_many, delete, draft, edit, pin, private, reaction, role, room, sanction,
+    saying, trim_to, user,
 };
 
 fn query(who: &str, words: &str) -> Query {
-    Query { user: user(who), room: None, words: words.into(), before: None, limit: 9 }
+    let scope = Scope::open(NOON);
+    Query { user: user(who), scope, room: None, words: words.into(), before: None, limit: 9 }
 }
 
 async fn find(store: &dyn Store, query: Query) -> Vec<(String, u64)> {
@@ -124,6 +129,90 @@ pub(super) async fn private_rooms_are_found_by_those_who_may_read_them(store: An
     assert_eq!(find(&*store, named).await, []);
     append(&*store, vec![saying("Alice", "club", private(false))]).await;
     assert_eq!(found("Dave").await, ["club", "open"]);
+}
+
+/// Rooms, each with its messages, for [`only_rooms_within_the_scope_are_found`].
+async fn rooms_of_all_sorts(store: &dyn Store) {
+    let made = [
+        saying("Ann", "team:red", role("Mia", Some(Role::Member))),
+        saying("Ann", "vault", private(true)),
+        saying("Ann", "free", sanction("Eve", SanctionKind::Ban, Some(NOON + 10), None)),
+        saying("Ann", "free", sanction("Zed", SanctionKind::Mute, None, None)),
+    ];
+    append(store, made.to_vec()).await;
+    for name in ["team:red", "team:blue", "vault", "free", "news", "@Ann,Mia"] {
+        append(store, vec![draft(name, "needle")]).await;
+    }
+}
+
+pub(super) async fn only_rooms_within_the_scope_are_found(store: Any) {
+    rooms_of_all_sorts(&*store).await;
+    let told =
+        |told: &[(&str, Access)]| told.iter().map(|(name, access)| ((*name).to_owned(), *access)).collect();
+    let members: Vec<_> = told(&[("team:*", Access::Members), ("news", Access::Announcement)]);
+    let closed: Vec<_> = told(&[("free", Access::ReadOnly), ("@*", Access::Members), ("*", Access::Members)]);
+    let reader = Scope::NEEDED;
+    let grants = |grants: &[(&str, Rights)]| {
+        let grants = grants.iter().map(|(pattern, rights)| ((*pattern).into(), *rights)).collect();
+        Some(Arc::new(Grants(grants)))
+    };
+    let by_halves =
+        [("team:*", reader.without(Action::History)), ("team:red", Scope::NEEDED.without(Action::Join))];
+    let rows = [
+        ("Bob", &members, Access::Public, None, NOON, vec!["free", "news"]),
+        ("Bob", &members, Access::Members, None, NOON, vec!["news"]),
+        ("Mia", &members, Access::Public, None, NOON, vec!["@Ann,Mia", "free", "news", "team:red"]),
+        ("Mia", &closed, Access::Public, None, NOON, vec!["free", "team:red"]),
+        (
+            "Mia",
+            &closed,
+            Access::Public,
+            grants(&[("*", reader)]),
+            NOON,
+            vec!["free", "news", "team:blue", "team:red"],
+        ),
+        (
+            "Mia",
+            &closed,
+            Access::Public,
+            grants(&[("@*", reader)]),
+            NOON,
+            vec!["@Ann,Mia", "free", "team:red"],
+        ),
+        ("Bob", &closed, Access::Public, grants(&[("@*", reader)]), NOON, vec!["free"]),
+        ("Bob", &members, Access::Public, grants(&by_halves), NOON, vec!["free", "news", "team:red"]),
+        (
+            "Bob",
+            &members,
+            Access::Public,
+            grants(&[("vault", Rights::ALL)]),
+            NOON,
+            vec!["free", "news", "vault"],
+        ),
+        ("Bob", &members, Access::Public, grants(&[("vault", reader)]), NOON, vec!["free", "news"]),
+        ("Eve", &members, Access::Public, None, NOON + 9, vec!["news"]),
+        (
+            "Eve",
+            &members,
+            Access::Public,
+            grants(&[("*", Rights::ALL)]),
+            NOON + 9,
+            vec!["news", "team:blue", "team:red", "vault"],
+        ),
+        ("Eve", &members, Access::Public, None, NOON + 10, vec!["free", "news"]),
+        ("Zed", &members, Access::Public, None, NOON, vec!["free", "news"]),
+    ];
+    for (who, access, otherwise, grants, now_ms, expected) in rows {
+        let scope = Scope { access: access.clone(), otherwise, grants, now_ms };
+        let query = Query { scope: scope.clone(), ..query(who, "needle") };
+        let mut found: Vec<_> =
+            find(&*store, query.clone()).await.into_iter().map(|(room, _)| room).collect();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{who} {scope:?}");
+        // Pages are as long as they may be, whatever lies between.
+        let first = store.search(Query { limit: 1, ..query }).await.expect("searched");
+        assert_eq!((first.hits.len(), first.next.is_some()), (1, expected.len() > 1), "{who} {scope:?}");
+    }
 }
 
 pub(super) async fn operators_are_words(store: Any) {
