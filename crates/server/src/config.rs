@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use parlour_hub::rights;
 
+mod backend;
 mod check;
 mod database;
 mod defaults;
@@ -22,6 +23,9 @@ mod sources;
 mod tls;
 mod value;
 
+pub use backend::{
+    AuditPath, Backend, HookRule, Occasion, OnFailure, OutboundRules, RoomPattern, WebhookRule,
+};
 pub use database::DatabaseUrl;
 pub use error::{ConfigError, ConfigErrors};
 pub use example::example;
@@ -59,6 +63,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Rules of rooms by name pattern; the first match counts.
     pub rooms: Vec<RoomRule>,
+    /// Other servers of the operator, and the audit log.
+    pub backend: Backend,
     /// Whether permessage-deflate is agreed to.
     pub compression: bool,
     /// What is logged, and how.

@@ -11,6 +11,7 @@ pub mod documents;
 pub mod errands;
 #[cfg(test)]
 mod generated;
+pub mod hooks;
 pub mod http;
 pub mod inbox;
 pub mod lineage;
@@ -18,6 +19,7 @@ pub mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod node;
+pub mod outbound;
 mod proxy_protocol;
 pub mod server;
 pub mod shard;

@@ -25,6 +25,7 @@ use crate::errands::Errands;
 use crate::inbox::{Inbox, Mail};
 use crate::lineage::Lineage;
 use crate::metrics::Metrics;
+use crate::outbound::Outbound;
 use crate::server::{Purpose, StartError};
 use crate::shell::Shell;
 use crate::store::memory::MemoryStore;
@@ -55,6 +56,8 @@ pub struct Node {
     pub shell: Arc<Shell>,
     /// What waits for others.
     pub errands: Errands,
+    /// The way to other servers.
+    pub outbound: Arc<Outbound>,
     /// How shards write to many sockets.
     pub writes: Writes,
     /// The rates that sessions obey.
@@ -111,6 +114,7 @@ impl Node {
             inboxes: (0..config.shards).map(|_| Arc::new(Inbox::default())).collect(),
             documents: DocumentQueue::default(),
             errands: Errands::on(Handle::current()),
+            outbound: Arc::new(Outbound::new(config.backend.outbound.clone())),
             writes,
             config,
             clock,

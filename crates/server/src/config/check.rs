@@ -27,6 +27,7 @@ impl Config {
 pub(super) fn check(config: &Config, errors: &mut Vec<ConfigError>) {
     conflicts(config, errors);
     check_certificate(config, errors);
+    super::backend::check(&config.backend, errors);
     config.access.origins.iter().for_each(|origin| check_origin(origin, errors));
     if config.dev {
         refuse_remote_dev(config, errors);

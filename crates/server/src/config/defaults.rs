@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Access, Config, Limits, Log, LogFormat, RoomRule, Timeouts, Tls, machine};
+use super::{Access, Backend, Config, Limits, Log, LogFormat, RoomRule, Timeouts, Tls, machine};
 
 impl Default for Config {
     /// Returns the defaults of production: closed, and on loopback until configured.
@@ -21,6 +21,7 @@ impl Default for Config {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             rooms: Vec::new(),
+            backend: Backend::default(),
             compression: false,
             log: Log { level: "info".into(), format: LogFormat::Text },
         }

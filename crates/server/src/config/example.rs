@@ -28,6 +28,29 @@ const ROOMS: &str = "
 # keep_bytes = 100000000 # and all but the newest of together so many bytes of text
 ";
 
+const BACKEND: &str = "
+# Who is told what happens: see docs/webhooks.md. Without `events` all, without `rooms` all rooms but
+# private conversations.
+# [[webhook]]
+# url = \"https://app.example.com/parlour\"
+# secret_file = \"/etc/parlour/webhook.secret\"   # 32 characters or more, not for everybody to read
+# events = [\"connected\", \"disconnected\", \"online\", \"offline\", \"room_occupied\", \"room_vacated\",
+#           \"message\", \"receipt\"]
+# rooms = \"support:*\"
+# name = \"support\"       # in metrics and on the administration address
+# max_attempts = 1000    # what could not be delivered becomes a dead letter then,
+# max_age_s = 86400      # or at this age
+#
+# Who is asked before something happens: `connect`, `join` or `publish`.
+# [[hook]]
+# on = \"publish\"
+# url = \"https://app.example.com/may-publish\"
+# secret_file = \"/etc/parlour/webhook.secret\"
+# rooms = \"support:*\"
+# timeout_ms = 1000
+# on_failure = \"deny\"    # or \"allow\": what holds when there is no answer
+";
+
 /// Returns `parlour.example.toml`.
 #[must_use]
 pub fn example() -> String {
@@ -51,6 +74,7 @@ pub fn example() -> String {
         let _ = writeln!(page, "#{name} = {value}");
     }
     page.push_str(ROOMS);
+    page.push_str(BACKEND);
     page
 }
 

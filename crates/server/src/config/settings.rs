@@ -146,6 +146,14 @@ settings! {
     "timeouts.drain_spread_ms", timeouts.drain_spread, 0..=28_000,
         "Over which the closes are spread, in milliseconds; with `drain_notice_ms` at most 28,000.";
 
+    "outbound.allow", backend.outbound.allow, NOT_A_NUMBER,
+        "Addresses or ranges that webhooks, hooks and key sets may be at although they are not public, such as `10.0.0.0/8`; there also without encryption. Public addresses need no entry, and `https`.";
+    "outbound.ca", backend.outbound.ca, NOT_A_NUMBER,
+        "Authorities whose certificates are believed there beside those of the system, a file in PEM.";
+
+    "audit.path", backend.audit, NOT_A_NUMBER,
+        "Where it is written who administered what; empty means `audit.jsonl` in the data directory.";
+
     "log.level", log.level, NOT_A_NUMBER,
         "What is logged: error, warn, info, debug or trace, also per module (`info,parlour_server=debug`).";
     "log.format", log.format, NOT_A_NUMBER,
@@ -159,7 +167,7 @@ pub(super) fn find(key: &str) -> Option<&'static Setting> {
 
 /// Returns the known key that is most like an unknown one, if any is.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
-    let known = SETTINGS.iter().map(|setting| setting.key).chain(["room"]);
+    let known = SETTINGS.iter().map(|setting| setting.key).chain(["room", "webhook", "hook"]);
     // Somebody who forgets the section means the option all the same.
     let distance = |known: &'static str| {
         let last = known.rsplit('.').next().unwrap_or(known);

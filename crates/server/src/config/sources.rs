@@ -6,6 +6,7 @@ use std::path::Path;
 use parlour_hub::rights::Access;
 use serde::Deserialize;
 
+use super::backend::RawBackend;
 use super::settings::{find, nearest};
 use super::value::Given;
 use super::{Config, ConfigError, ConfigErrors, Retention, RoomRule, check};
@@ -167,9 +168,13 @@ impl Reading {
             }
             Err(error) => self.errors.push(ConfigError::Syntax(error)),
         }
+        match toml::from_str::<RawBackend>(text) {
+            Ok(raw) => raw.fill(&mut self.config.backend, &mut self.errors),
+            Err(error) => self.errors.push(ConfigError::Syntax(error)),
+        }
         for (key, value) in table {
             match value {
-                _ if key == "room" => {}
+                _ if matches!(key.as_str(), "room" | "webhook" | "hook") => {}
                 toml::Value::Table(section) => {
                     for (name, value) in section {
                         self.set("configuration", &format!("{key}.{name}"), &Given::Toml(value));
@@ -246,7 +251,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// Reads a file that holds one value; its last line break does not count.
-fn read_secret(variable: &str, path: &Path) -> Result<String, ConfigError> {
+pub(super) fn read_secret(variable: &str, path: &Path) -> Result<String, ConfigError> {
     use std::os::unix::fs::PermissionsExt as _;
     let shown = || (variable.to_owned(), path.display().to_string());
     let unreadable = |error: std::io::Error| {

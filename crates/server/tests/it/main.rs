@@ -21,11 +21,13 @@ mod footprint;
 mod harness;
 mod heartbeat;
 mod history;
+mod hooks_backend;
 mod interleaving;
 mod lag;
 mod lifecycle;
 mod limits;
 mod observe;
+mod outbound;
 mod pipelines;
 #[cfg(feature = "postgres")]
 mod postgres;
