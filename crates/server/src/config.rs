@@ -8,14 +8,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use parlour_hub::filter::Filter;
 use parlour_hub::rights;
 
+mod api_key;
+mod auth;
 mod backend;
 mod check;
 mod database;
 mod defaults;
 mod error;
 mod example;
+mod filter;
 mod machine;
 mod network;
 mod settings;
@@ -23,6 +27,7 @@ mod sources;
 mod tls;
 mod value;
 
+pub use auth::{Auth, TokenType};
 pub use backend::{
     AuditPath, Backend, HookRule, Occasion, OnFailure, OutboundRules, RoomPattern, WebhookRule,
 };
@@ -33,6 +38,8 @@ pub use machine::raise_open_files;
 pub use network::Network;
 pub use sources::{Flags, Mode};
 pub use tls::{PemFile, Tls};
+
+use crate::api::key::Key;
 
 /// Everything that an operator can decide, checked.
 #[derive(Debug, Clone)]
@@ -57,12 +64,20 @@ pub struct Config {
     pub tls: Tls,
     /// Who may connect.
     pub access: Access,
+    /// Whose tokens are believed.
+    pub auth: Auth,
     /// Sizes and counts.
     pub limits: Limits,
     /// Deadlines and intervals.
     pub timeouts: Timeouts,
+    /// Keys of backends.
+    pub api_keys: Vec<Key>,
     /// Rules of rooms by name pattern; the first match counts.
     pub rooms: Vec<RoomRule>,
+    /// Other servers of the operator, and the audit log.
+    pub backend: Backend,
+    /// Words that may not be said.
+    pub filters: Vec<Filter>,
     /// Other servers of the operator, and the audit log.
     pub backend: Backend,
     /// Whether permessage-deflate is agreed to.
@@ -76,6 +91,8 @@ pub struct Config {
 pub struct Access {
     /// Whether `user=` in the URL or in `hello` is taken as identity.
     pub anonymous: bool,
+    /// Whether who shows nothing is let in as a guest, with a name of its own.
+    pub guests: bool,
     /// Whether `token=` in the URL is read.
     pub token_in_query: bool,
     /// Origins whose pages may connect, exact.
@@ -181,6 +198,8 @@ pub struct RoomRule {
     pub durable: bool,
     /// What every user may do there; `None`: as everywhere.
     pub access: Option<rights::Access>,
+    /// Whether every user may create rooms there; `None`: those who may publish.
+    pub create: Option<bool>,
     /// Whether their events are compressed for clients that can take it.
     pub compress: bool,
     /// What is kept of them.
@@ -195,6 +214,7 @@ impl RoomRule {
             pattern: pattern.into(),
             durable: false,
             access: None,
+            create: None,
             compress: false,
             retention: Retention::default(),
         }

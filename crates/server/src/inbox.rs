@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use parlour_hub::input::Caller;
 use parlour_hub::{ConnId, Effect, Input};
 use parlour_protocol::event::{Event, RoomSummary};
-use parlour_protocol::{RoomName, Seq};
+use parlour_protocol::{RoomName, Seq, UserId};
 use tokio::sync::oneshot;
 
+use crate::identity::Revocation;
 use crate::upgrade::Upgraded;
 
 /// Mails that may wait before a node refuses new work with `overloaded`.
@@ -33,6 +34,8 @@ pub enum Mail {
     ListRooms(Arc<RoomList>),
     /// The node wants to know which stored rooms are here.
     NameRooms(oneshot::Sender<Vec<RoomName>>),
+    /// The HTTP API wants to know or do something on every shard.
+    Inquiry(Inquiry),
     /// The private conversations of a user who has just come.
     Conversations { conn: ConnId, cursors: Vec<(RoomName, Seq)> },
     /// A connection knows of a failure and holds back what must not pass it; what the room sends
@@ -40,10 +43,44 @@ pub enum Mail {
     Reopen(crate::commit::Pipe),
     /// All outboxes together are too large, and the largest one seems to be here.
     KeepBudget,
+    /// Credentials were taken back: connections that came with them end.
+    Revoke(Arc<Revocation>),
     /// The node is shutting down: close connections over this time.
     Drain { spread_ms: u64 },
     /// The thread ends after this turn.
     Stop,
+}
+
+/// What the HTTP API asks every shard. A shard that ends drops the question, which answers it too.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each variant's text names its fields")]
+pub enum Inquiry {
+    /// How many users are in each of these rooms, as far as they live here.
+    Members { rooms: Arc<[RoomName]>, answer: oneshot::Sender<Vec<u32>> },
+    /// How many connections each of these users has here.
+    Presence { users: Arc<[UserId]>, answer: oneshot::Sender<Seen> },
+    /// Something is to be done with all connections of a user; answered by how many there are here.
+    Act { user: UserId, act: Act, answer: oneshot::Sender<u32> },
+}
+
+/// Connections of users, in the order of the question.
+#[derive(Debug)]
+pub struct Seen {
+    /// All of them.
+    pub connections: Vec<u32>,
+    /// Those that do not say that their user is away.
+    pub online: Vec<u32>,
+}
+
+/// What is done with a user's connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// They enter a room, if the user may.
+    Subscribe(RoomName),
+    /// They leave a room.
+    Unsubscribe(RoomName),
+    /// They end.
+    Disconnect,
 }
 
 /// An answer to `rooms` that the shards fill in one after another.

@@ -1,6 +1,7 @@
 //! The Parlour room server: all that touches a socket, a disk or a clock.
 
 pub mod admission;
+pub mod api;
 pub mod archive;
 mod assets;
 pub mod clock;
@@ -13,6 +14,7 @@ pub mod errands;
 mod generated;
 pub mod hooks;
 pub mod http;
+pub mod identity;
 pub mod inbox;
 pub mod lineage;
 pub mod listener;

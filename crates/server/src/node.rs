@@ -17,6 +17,7 @@ use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, limits};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::api::Api;
 use crate::clock::Clock;
 use crate::commit::{CommitQueue, Drafts, error_code};
 use crate::config::{Config, DatabaseUrl, Limits, Timeouts};
@@ -54,6 +55,8 @@ pub struct Node {
     pub inboxes: Vec<Arc<Inbox>>,
     /// What HTTP needs.
     pub shell: Arc<Shell>,
+    /// The API of backends.
+    pub api: Api,
     /// What waits for others.
     pub errands: Errands,
     /// The way to other servers.
@@ -113,6 +116,7 @@ impl Node {
             is_echo: purpose == Purpose::Echo,
             inboxes: (0..config.shards).map(|_| Arc::new(Inbox::default())).collect(),
             documents: DocumentQueue::default(),
+            api: Api::new(&config),
             errands: Errands::on(Handle::current()),
             outbound: Arc::new(Outbound::new(config.backend.outbound.clone())),
             writes,
@@ -204,9 +208,12 @@ impl Node {
                     pattern: rule.pattern.clone(),
                     durable: rule.durable,
                     access: rule.access,
+                    create: rule.create,
                 })
                 .collect(),
             access: if self.config.dev { Access::Public } else { Access::Members },
+            filters: self.config.filters.clone(),
+            tells_occupancy: false,
         }
     }
 
@@ -244,7 +251,7 @@ impl Node {
     /// The refusal that ends the connection.
     pub fn verify_hello(&self, hello: &Hello) -> Result<Identity, Refusal> {
         let (token, user) = (hello.token.as_deref(), hello.user.as_ref());
-        self.shell.verifier.verify(Credentials { token, user })
+        self.shell.verifier.verify(Credentials { token, ticket: None, user })
     }
 
     /// Logs and counts a failure of the store, and returns what clients are told.

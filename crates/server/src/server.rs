@@ -13,6 +13,7 @@ use crate::commit;
 use crate::config::Config;
 use crate::documents;
 use crate::http::admin;
+use crate::identity;
 use crate::inbox::Mail;
 use crate::lineage::Lineage;
 use crate::listener;
@@ -38,6 +39,7 @@ pub struct Server {
     documenting: JoinHandle<()>,
     watching: JoinHandle<()>,
     keeping: JoinHandle<()>,
+    identifying: JoinHandle<()>,
     shards: Vec<ShardThread>,
     tls: Option<Arc<LiveCertificate>>,
 }
@@ -118,6 +120,7 @@ impl Server {
         let (listen, admin_address) = (local(&listener)?, local(&admin_listener)?);
         let lineage = Lineage::of(&*store).await.map_err(StartError::Read)?;
         let (node, drafts) = Node::on_store(store, lineage, purpose, config, listen);
+        identity::load(&node).await.map_err(StartError::Read)?;
         let ids = 0..u16::try_from(node.config.shards).unwrap_or(u16::MAX);
         let shards = ids.map(|id| shard::spawn(Arc::clone(&node), id)).collect::<Result<_, _>>();
         let server = Self {
@@ -129,6 +132,7 @@ impl Server {
             documenting: tokio::spawn(documents::run(Arc::clone(&node))),
             watching: tokio::spawn(watch(Arc::clone(&node), tls.clone())),
             keeping: tokio::spawn(upkeep::run(Arc::clone(&node))),
+            identifying: tokio::spawn(identity::watch(Arc::clone(&node))),
             shards: shards.map_err(StartError::Thread)?,
             tls,
             node,
@@ -212,7 +216,7 @@ impl Server {
             tracing::error!("a shard did not end in order");
         }
         let tasks = [self.accepting, self.administration, self.committing, self.documenting];
-        for task in tasks.into_iter().chain([self.watching, self.keeping]) {
+        for task in tasks.into_iter().chain([self.watching, self.keeping, self.identifying]) {
             task.abort();
             // Aborted is what it should be.
             drop(task.await);

@@ -24,8 +24,10 @@ mod carry;
 mod commands;
 mod connection;
 mod deadlines;
+mod desk;
 mod ending;
-mod entries;
+pub(crate) mod entries;
+mod expiry;
 #[cfg(feature = "failpoints")]
 pub(crate) mod failpoint;
 mod fanout;

@@ -2,16 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::{Relaxed, SeqCst}};
 
 use axum::Router;
+use tokio::sync::Notify;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::identity::{Authenticator, Records};
 use crate::metrics::Metrics;
 use crate::server::Purpose;
-use crate::verifier::{self, Verifier};
+use crate::verifier::Verifier;
 
 /// Everything that a request needs to be answered, on whichever thread.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Shell {
     pub admission: Arc<Admission>,
     /// Who tells users apart.
     pub verifier: Box<dyn Verifier>,
+    /// Keys, revocations and tickets.
+    pub records: Arc<Records>,
     /// Whether the node can do its work.
     pub health: Health,
     /// Host names that are served; empty means any.
@@ -43,6 +47,8 @@ pub struct Health {
     pub store_lost: AtomicBool,
     /// Too much work is waiting.
     pub overloaded: AtomicBool,
+    /// Wakes those who wait for nothing but the shutdown.
+    drain: Notify,
 }
 
 impl Shell {
@@ -57,6 +63,7 @@ impl Shell {
         clock: Clock,
         listen: SocketAddr,
     ) -> Self {
+        let records = Arc::new(Records::new(&config.auth));
         let mut hosts = config.access.hosts.clone();
         if !hosts.is_empty() {
             hosts.push(match listen {
@@ -66,7 +73,8 @@ impl Shell {
         }
         Self {
             admission: Admission::new(&config.limits, &config.access, clock),
-            verifier: verifier::from_config(&config.access),
+            verifier: Box::new(Authenticator::new(&config, Arc::clone(&records), clock)),
+            records,
             health: Health::default(),
             hosts,
             routes: match purpose {
@@ -85,7 +93,8 @@ impl Shell {
 
     /// Lets nobody in from now on.
     pub fn set_draining(&self) {
-        self.health.draining.store(true, Relaxed);
+        self.health.draining.store(true, SeqCst);
+        self.health.drain.notify_waiters();
     }
 }
 
@@ -102,6 +111,14 @@ impl Health {
         .into_iter()
         .filter_map(|(holds, reason)| holds.then_some(reason))
         .collect()
+    }
+
+    /// Returns when the node begins to shut down.
+    pub async fn until_draining(&self) {
+        let begins = self.drain.notified();
+        if !self.draining.load(SeqCst) {
+            begins.await;
+        }
     }
 
     /// Whether the node is shutting down.

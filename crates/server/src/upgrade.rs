@@ -22,6 +22,7 @@ use crate::verifier::{Credentials, Identity, Verifier};
 mod origin;
 mod query;
 
+pub(crate) use origin::check as check_origin;
 use query::Query;
 
 /// A subprotocol that carries a token, for browsers, which cannot set headers.
@@ -146,7 +147,7 @@ impl<'a> Offered<'a> {
 }
 
 /// Returns the token of the `Authorization` header (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = only(headers, &AUTHORIZATION)?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }
@@ -168,14 +169,18 @@ fn identify(
     verifier: &dyn Verifier,
 ) -> Result<Option<Identity>, Refusal> {
     let is_text = dialect == DialectId::Text;
-    let named = match config.access.anonymous {
+    let ticket = query.get("ticket");
+    // Where names are believed and no token can be checked, a token proves nothing.
+    let reads_tokens = config.auth.has_keys() || !config.access.anonymous;
+    let proves = ticket.is_some() || (token.is_some() && reads_tokens);
+    let named = match config.access.anonymous && !proves {
         true => query.user(dialect)?,
         false => None,
     };
-    if !is_text && named.is_none() && (token.is_none() || config.access.anonymous) {
+    if !is_text && named.is_none() && !proves {
         return Ok(None);
     }
-    let identity = verifier.verify(Credentials { token, user: named.as_ref() })?;
+    let identity = verifier.verify(Credentials { token, ticket, user: named.as_ref() })?;
     if is_text {
         query::check_text_user(&identity.user)?;
     }

@@ -12,8 +12,10 @@ impl Config {
     /// Says what is allowed but probably not meant.
     #[must_use]
     pub fn notes(&self) -> Vec<&'static str> {
-        let nobody = "nobody can enter: this version knows no tokens yet, and `access.anonymous` is false";
-        if self.access.anonymous { Vec::new() } else { vec![nobody] }
+        let nobody = "nobody can enter: there is no key in `[auth]`, and neither `access.anonymous` nor \
+                      `access.guests` is true";
+        let somebody = self.access.anonymous || self.access.guests || self.auth.has_keys();
+        if somebody { Vec::new() } else { vec![nobody] }
     }
 
     /// Whether clients reach this server by `https` and `wss`.
@@ -28,6 +30,7 @@ pub(super) fn check(config: &Config, errors: &mut Vec<ConfigError>) {
     conflicts(config, errors);
     check_certificate(config, errors);
     super::backend::check(&config.backend, errors);
+    super::auth::check(&config.auth, errors);
     config.access.origins.iter().for_each(|origin| check_origin(origin, errors));
     if config.dev {
         refuse_remote_dev(config, errors);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Access, Backend, Config, Limits, Log, LogFormat, RoomRule, Timeouts, Tls, machine};
+use super::{Access, Auth, Backend, Config, Limits, Log, LogFormat, RoomRule, Timeouts, Tls, machine};
 
 impl Default for Config {
     /// Returns the defaults of production: closed, and on loopback until configured.
@@ -18,8 +18,11 @@ impl Default for Config {
             io_uring: false,
             tls: Tls::default(),
             access: Access::default(),
+            auth: Auth::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            api_keys: Vec::new(),
+            filters: Vec::new(),
             rooms: Vec::new(),
             backend: Backend::default(),
             compression: false,

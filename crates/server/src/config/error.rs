@@ -24,6 +24,9 @@ pub enum ConfigError {
     /// The certificate or its key cannot be used.
     #[error("`tls`: {0}")]
     Tls(crate::tls::LoadError),
+    /// A key of tokens cannot be used.
+    #[error("`auth`: {0}")]
+    Auth(crate::identity::key::KeyError),
     /// A variable that other servers know, for something that this version does not have.
     #[error("{variable} is set, but {what} is not supported yet; unset it to run one node")]
     Unsupported { variable: &'static str, what: &'static str },

@@ -15,17 +15,49 @@ const HEAD: &str = "\
 ";
 
 const ROOMS: &str = "
-# Rooms by name; the first pattern that matches counts, and without one a room is durable.
+# Rooms by name; the first pattern that matches counts, and without one a room is durable. Private
+# conversations are meant only by patterns that begin with `@`.
 # Messages of a room with `durable = false` are broadcast at once and never stored.
 # [[room]]
 # pattern = \"ticks:*\"
 # durable = false
 # compress = true        # where `compression` is agreed to; without a word, as `durable`
+# access = \"public\"      # what every user may: `public` everything, `read_only` to read, `announcement`
+#                        # to read and react, `members` nothing; roles and tokens add to it. Unless told
+#                        # `members`, and in development mode `public`: docs/protocol.md, Rooms and roles
+# create = true          # whether every user may create such rooms; unless told, who may publish there
 # [[room]]
 # pattern = \"support:*\"
 # keep_days = 365        # older messages are forgotten, once a minute
 # keep_messages = 100000 # and all but the newest so many
 # keep_bytes = 100000000 # and all but the newest of together so many bytes of text
+";
+
+const FILTERS: &str = "
+# Words that may not be said in some rooms, in whatever case. All filters that match count.
+# [[filter]]
+# pattern = \"*\"
+# words = [\"darn\", \"heck\"]
+# action = \"mask\"        # asterisks in their place, or \"reject\": the message is `filtered`
+";
+
+const AUTH: &str = "
+# Whose tokens are believed: see docs/identity.md. Each key is for one algorithm.
+# [[auth.key]]
+# id = \"2026-11\"
+# algorithm = \"ES256\"   # RS256, PS256, ES384, EdDSA, or with a `secret_file` HS256, HS384, HS512
+# public_key_file = \"/etc/parlour/2026-11.pem\"
+";
+
+const API_KEYS: &str = "
+# Keys of backends for the HTTP API: see docs/http-api.md. `parlour key new` makes one. Two may share an
+# id while one replaces the other.
+# [[api_key]]
+# id = \"shop\"
+# sha256 = \"...\"                     # or secret_file = \"/etc/parlour/shop.key\", which holds the key
+# scopes = [\"publish\", \"history\"]   # presence, rooms, users, moderate, tokens, stats, or all
+# rooms = [\"orders:*\"]               # all unless told; private conversations only with \"@*\"
+# sender = \"Shop\"                    # in whose name it speaks; the id unless told
 ";
 
 const BACKEND: &str = "
@@ -73,7 +105,10 @@ pub fn example() -> String {
         }
         let _ = writeln!(page, "#{name} = {value}");
     }
+    page.push_str(AUTH);
     page.push_str(ROOMS);
+    page.push_str(FILTERS);
+    page.push_str(API_KEYS);
     page.push_str(BACKEND);
     page
 }

@@ -61,6 +61,8 @@ settings! {
 
     "access.anonymous", access.anonymous, NOT_A_NUMBER,
         "Whether the name in `user=` or `hello` is believed.";
+    "access.guests", access.guests, NOT_A_NUMBER,
+        "Whether who shows no token is let in as a guest such as `guest-1f2e3d4c5b6a`, who may do what every user may.";
     "access.allow_anonymous_in_production", access.allow_anonymous_in_production, NOT_A_NUMBER,
         "Acknowledges that with `anonymous` anybody may take anybody's name.";
     "access.token_in_query", access.token_in_query, NOT_A_NUMBER,
@@ -77,6 +79,19 @@ settings! {
         "Whether those proxies begin each connection with the PROXY protocol (version 1 or 2).";
     "access.allow_remote_admin", access.allow_remote_admin, NOT_A_NUMBER,
         "Acknowledges that `admin_listen` can be reached from other machines; it asks for no password.";
+
+    "auth.issuer", auth.issuer, NOT_A_NUMBER,
+        "Who signs tokens: what their `iss` must say; see docs/identity.md.";
+    "auth.audience", auth.audience, NOT_A_NUMBER,
+        "For whom tokens are: what their `aud` must say.";
+    "auth.typ", auth.typ, NOT_A_NUMBER,
+        "What `typ` in the header of tokens must say: JWT, or at+jwt for access tokens of OAuth.";
+    "auth.max_life_s", auth.max_life_s, 60..=2_592_000,
+        "Longest life of a token, in seconds.";
+    "auth.leeway_s", auth.leeway_s, 0..=300,
+        "How far the clocks of issuer and server may differ, in seconds.";
+    "auth.jwks_file", auth.jwks_file, NOT_A_NUMBER,
+        "Public keys of tokens, a JSON Web Key Set; looked at again every 10 seconds.";
 
     "limits.message_bytes", limits.message_bytes, 125..=16_777_216,
         "Largest message, in bytes after reassembly and decompression.";
@@ -167,7 +182,7 @@ pub(super) fn find(key: &str) -> Option<&'static Setting> {
 
 /// Returns the known key that is most like an unknown one, if any is.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
-    let known = SETTINGS.iter().map(|setting| setting.key).chain(["room", "webhook", "hook"]);
+    let known = SETTINGS.iter().map(|setting| setting.key).chain(["room", "webhook", "hook", "api_key"]);
     // Somebody who forgets the section means the option all the same.
     let distance = |known: &'static str| {
         let last = known.rsplit('.').next().unwrap_or(known);

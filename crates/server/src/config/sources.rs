@@ -6,8 +6,11 @@ use std::path::Path;
 use parlour_hub::rights::Access;
 use serde::Deserialize;
 
+use super::api_key::RawApiKeys;
+use super::auth::RawTables;
 use super::backend::RawBackend;
-use super::settings::{find, nearest};
+use super::filter::RawFilters;
+use super::settings::{Setting, find, nearest};
 use super::value::Given;
 use super::{Config, ConfigError, ConfigErrors, Retention, RoomRule, check};
 
@@ -52,7 +55,7 @@ impl Flags {
 impl Config {
     /// Reads a configuration: defaults, then `toml`, then `env`, then `flags`.
     ///
-    /// Reads no environment and no file but those that `*_FILE` variables and `tls` name; the limits of the
+    /// Reads no environment and no file but those that `*_FILE` variables, `tls` and `auth` name; the limits of the
     /// machine fill in `shards` and `limits.connections` where they are 0.
     ///
     /// # Errors
@@ -104,6 +107,7 @@ struct RawRoom {
     #[serde(default = "durable")]
     durable: bool,
     access: Option<RawAccess>,
+    create: Option<bool>,
     compress: Option<bool>,
     keep_days: Option<NonZeroU32>,
     keep_messages: Option<NonZeroU64>,
@@ -120,7 +124,8 @@ impl From<RawRoom> for RoomRule {
         // Rooms that are not stored carry what is small, frequent and soon replaced.
         let compress = raw.compress.unwrap_or(raw.durable);
         let access = raw.access.map(Access::from);
-        Self { pattern: raw.pattern, durable: raw.durable, access, compress, retention }
+        let RawRoom { pattern, durable, create, .. } = raw;
+        Self { pattern, durable, access, create, compress, retention }
     }
 }
 
@@ -168,15 +173,28 @@ impl Reading {
             }
             Err(error) => self.errors.push(ConfigError::Syntax(error)),
         }
+        match toml::from_str::<RawFilters>(text) {
+            Ok(raw) => raw.fill(&mut self.config.filters, &mut self.errors),
+            Err(error) => self.errors.push(ConfigError::Syntax(error)),
+        }
         match toml::from_str::<RawBackend>(text) {
             Ok(raw) => raw.fill(&mut self.config.backend, &mut self.errors),
             Err(error) => self.errors.push(ConfigError::Syntax(error)),
         }
+        match toml::from_str::<RawTables>(text) {
+            Ok(raw) => raw.fill(&mut self.config.auth, &mut self.errors),
+            Err(error) => self.errors.push(ConfigError::Syntax(error)),
+        }
+        match toml::from_str::<RawApiKeys>(text) {
+            Ok(raw) => raw.fill(&mut self.config.api_keys, &mut self.errors),
+            Err(error) => self.errors.push(ConfigError::Syntax(error)),
+        }
         for (key, value) in table {
             match value {
-                _ if matches!(key.as_str(), "room" | "webhook" | "hook") => {}
+                _ if matches!(key.as_str(), "room" | "webhook" | "hook" | "api_key") => {}
                 toml::Value::Table(section) => {
-                    for (name, value) in section {
+                    let is_option = |(name, _): &(String, _)| key != "auth" || name != "key";
+                    for (name, value) in section.into_iter().filter(is_option) {
                         self.set("configuration", &format!("{key}.{name}"), &Given::Toml(value));
                     }
                 }
@@ -190,7 +208,8 @@ impl Reading {
         // What is meant for us alone counts more than what others read too.
         env.sort_by_key(|(name, _)| name.starts_with(PREFIX));
         for (name, value) in &env {
-            match name.strip_suffix(FILE) {
+            // An option may end like that itself: `auth.jwks_file`.
+            match name.strip_suffix(FILE).filter(|_| option(name).is_none()) {
                 Some(stem) if env.iter().any(|(other, _)| other == stem) => {
                     self.errors.push(ConfigError::Twice { variable: stem.into() });
                 }
@@ -236,6 +255,11 @@ impl Reading {
             });
         }
     }
+}
+
+/// Returns the option that a variable is called after, if there is one.
+fn option(variable: &str) -> Option<&'static Setting> {
+    find(&variable.strip_prefix(PREFIX)?.to_ascii_lowercase().replace("__", "."))
 }
 
 /// Whether a variable is meant for us. `PARLOUR_TOKEN` is for clients, `PARLOUR_BIN` and

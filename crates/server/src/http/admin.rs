@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{Response, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse as _;
-use axum::routing::{delete, get, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use parlour_protocol::{ErrorCode, Refusal, UserId};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ use tokio::sync::Semaphore;
 
 use super::{host, problem, serve_routes};
 use crate::commit::error_code;
+use crate::identity::revocation::Wish;
+use crate::identity::RevokeError;
 use crate::logging;
 use crate::node::Node;
 use crate::upkeep;
@@ -56,6 +58,7 @@ fn routes(node: Arc<Node>) -> Router {
         .route("/healthz", get(live).fallback(|| async { problem::method_not_allowed("GET, HEAD") }))
         .route("/readyz", get(ready).fallback(|| async { problem::method_not_allowed("GET, HEAD") }))
         .route("/log", put(set_log).fallback(|| async { problem::method_not_allowed("PUT") }))
+        .route("/revoke", post(revoke).fallback(|| async { problem::method_not_allowed("POST") }))
         .route("/users/{user}", delete(erase).fallback(|| async { problem::method_not_allowed("DELETE") }))
         .fallback(|| async { problem::response(&ErrorCode::NoRoute.into()) })
         .layer(middleware::from_fn_with_state(Arc::clone(&node), check_host))
@@ -152,4 +155,32 @@ async fn erase(State(node): State<Arc<Node>>, Path(user): Path<String>) -> Respo
             problem::response(&error_code(error).into())
         }
     }
+}
+
+/// Takes tokens back. Its content type is one that no page of a browser can send without being asked
+/// for permission first.
+async fn revoke(State(node): State<Arc<Node>>, wish: Result<Json<Wish>, JsonRejection>) -> Response<Body> {
+    let wish = match wish {
+        Ok(Json(wish)) => wish,
+        Err(JsonRejection::MissingJsonContentType(_)) => {
+            return problem::response(&ErrorCode::UnsupportedMedia.into());
+        }
+        Err(_) => return problem::response(&bad_wish()),
+    };
+    let Some(revocation) = wish.check(node.clock.now().wall_ms.div_euclid(1_000)) else {
+        return problem::response(&bad_wish());
+    };
+    match node.revoke(revocation).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(RevokeError::TooMany(error)) => {
+            problem::response(&Refusal::because(ErrorCode::LimitExceeded, error.to_string()))
+        }
+        Err(RevokeError::Store(error)) => problem::response(&node.note_store_error(error).into()),
+    }
+}
+
+fn bad_wish() -> Refusal {
+    let rule = "the body must be a JSON object with `token`, or `user` and perhaps `issued_before`, or \
+                `issued_before`: seconds since 1970, not in the future";
+    Refusal::because(ErrorCode::BadRequest, rule)
 }

@@ -8,6 +8,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use parlour_protocol::{ErrorCode, Refusal};
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// The body: the shape of every error over HTTP.
 #[derive(Debug, Serialize)]
@@ -23,6 +24,21 @@ struct Problem<'a> {
     retry_after_ms: Option<u32>,
 }
 
+impl<'a> Problem<'a> {
+    fn of(refusal: &'a Refusal) -> Self {
+        let code = refusal.code;
+        Self {
+            kind: "about:blank",
+            title: code.text(),
+            status: code.http_status(),
+            code: code.word(),
+            detail: &refusal.message,
+            retryable: code.is_retryable(),
+            retry_after_ms: refusal.retry_after_ms,
+        }
+    }
+}
+
 /// Builds the answer to a request that is refused. Its extensions hold the [`ErrorCode`].
 #[must_use]
 pub fn response(refusal: &Refusal) -> Response<Body> {
@@ -32,6 +48,13 @@ pub fn response(refusal: &Refusal) -> Response<Body> {
     *response.headers_mut() = headers;
     response.extensions_mut().insert(refusal.code);
     response
+}
+
+/// Writes a refusal as a part of an answer that is none.
+#[must_use]
+pub fn json(refusal: &Refusal) -> Box<RawValue> {
+    // A struct of texts and numbers has no way to fail.
+    to_raw_value(&Problem::of(refusal)).unwrap_or_default()
 }
 
 /// Refuses a method; `allowed` lists those that the resource knows.
@@ -60,19 +83,10 @@ pub fn bytes(refusal: &Refusal) -> Vec<u8> {
 }
 
 fn parts(refusal: &Refusal) -> (StatusCode, HeaderMap, Vec<u8>) {
-    let Refusal { code, message, retry_after_ms, .. } = refusal;
+    let Refusal { code, retry_after_ms, .. } = refusal;
     let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let problem = Problem {
-        kind: "about:blank",
-        title: code.text(),
-        status: status.as_u16(),
-        code: code.word(),
-        detail: message,
-        retryable: code.is_retryable(),
-        retry_after_ms: *retry_after_ms,
-    };
     // A struct of texts and numbers has no way to fail.
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let body = serde_json::to_vec(&Problem::of(refusal)).unwrap_or_default();
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CONTENT_LENGTH, body.len().into());
@@ -86,8 +100,12 @@ fn parts(refusal: &Refusal) -> (StatusCode, HeaderMap, Vec<u8>) {
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
-        ErrorCode::Unauthenticated | ErrorCode::InvalidToken => {
+        ErrorCode::Unauthenticated => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        // RFC 6750, section 3.1.
+        ErrorCode::InvalidToken | ErrorCode::TokenExpired | ErrorCode::Revoked => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
         }
         _ => {}
     }

@@ -121,12 +121,18 @@ impl Shard {
         greeting: Option<Greeting>,
     ) {
         let is_new = matches!(self.connections[slot as usize].phase, Phase::Greeting { .. });
-        if is_new && let Err(refusal) = self.connections[slot as usize].permit.claim_user(&user) {
+        // The request that proved the identity may be older than its revocation.
+        let counts = match self.node.shell.records.revocations.hit(&user, pass.as_deref()) {
+            true => Err(ErrorCode::Revoked.into()),
+            false if is_new => self.connections[slot as usize].permit.claim_user(&user),
+            false => Ok(()),
+        };
+        if let Err(refusal) = counts {
             let code = refusal.code;
             self.refuse(slot, id, refusal);
             return self.end(slot, Reason::Error(code));
         }
-        self.connections[slot as usize].pass = pass;
+        self.take_pass(slot, pass);
         let welcome = self.describe_welcome(&user, &resume);
         self.send(slot, &Reply { id, event: Event::Welcome(Box::new(welcome)) });
         if is_new {
@@ -135,6 +141,8 @@ impl Shard {
             connection.phase = Phase::Open;
             connection.extra().gate = Some(Gate { missing: usize::MAX, ..Gate::default() });
             self.ask_conversations(slot, &user);
+        } else {
+            self.recheck_rooms(slot);
         }
         for Resume { room, since } in resume {
             self.enter(slot, None, &room, Some(since), 0);

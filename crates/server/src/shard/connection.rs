@@ -113,12 +113,14 @@ pub(super) struct Extra {
     pub(super) gate: Option<Gate>,
     /// Failures that hold back what follows them.
     pub(super) pipes: Option<Pipes>,
+    /// The client knows that its credentials are about to expire.
+    pub(super) knows_expiry: bool,
 }
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        let Self { presence, greeting, gate, pipes } = self;
-        presence.is_none() && greeting.is_none() && gate.is_none() && pipes.is_none()
+        let Self { presence, greeting, gate, pipes, knows_expiry } = self;
+        presence.is_none() && greeting.is_none() && gate.is_none() && pipes.is_none() && !knows_expiry
     }
 }
 

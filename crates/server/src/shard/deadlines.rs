@@ -110,6 +110,7 @@ impl Shard {
             (connection.outbox.stalled_since().map(|since| since + stall), ErrorCode::SlowConsumer),
             (pinged.map(|since| since.ms() + pong), ErrorCode::HeartbeatTimeout),
             (self.drain_deadline(slot), ErrorCode::Restart),
+            (self.expires_at(slot), ErrorCode::TokenExpired),
         ];
         let mut next_ms = u64::MAX;
         for (deadline_ms, code) in deadlines {
@@ -122,7 +123,8 @@ impl Shard {
                 None => {}
             }
         }
-        next_ms.min(self.heartbeat(slot))
+        let warned_ms = self.warn_of_expiry(slot).unwrap_or(u64::MAX);
+        next_ms.min(warned_ms).min(self.heartbeat(slot))
     }
 
     /// Sends a ping when it is time; returns when the next one is due.
@@ -145,8 +147,7 @@ impl Shard {
     pub(super) fn ping_interval_ms(&self) -> u64 {
         let interval_ms = self.node.timeout_ms(|timeouts| timeouts.ping);
         let spread = interval_ms / 10 + 1;
-        interval_ms
-            - (u64::from(self.intake.next_generation).wrapping_mul(0x9e37_79b9) ^ self.now.mono_ms) % spread
+        interval_ms - (u64::from(self.intake.next_generation).wrapping_mul(0x9e37_79b9) ^ self.now.mono_ms) % spread
     }
 
     fn drain_deadline(&self, slot: u32) -> Option<u64> {

@@ -115,7 +115,8 @@ impl Shard {
         let ending = match reason {
             // The silent one has had its grace while its sign of life was awaited: with a second one
             // it would seem to be there for more than 40 s (R28).
-            Reason::Peer(None | Some(close::NORMAL)) | Reason::Error(ErrorCode::HeartbeatTimeout) => {
+            Reason::Peer(None | Some(close::NORMAL))
+            | Reason::Error(ErrorCode::HeartbeatTimeout | ErrorCode::Revoked) => {
                 Ending::Deliberate
             }
             _ => Ending::Lost,

@@ -91,8 +91,7 @@ impl Shard {
             return Duration::ZERO;
         }
         let now_ns = self.node.clock.mono_ns();
-        let tick =
-            Duration::from_millis(self.schedule.next_tick_ms).saturating_sub(Duration::from_nanos(now_ns));
+        let tick = Duration::from_millis(self.schedule.next_tick_ms).saturating_sub(Duration::from_nanos(now_ns));
         self.pace.patience(now_ns).map_or(tick, |patience| patience.min(tick))
     }
 
@@ -112,9 +111,11 @@ impl Shard {
             Mail::ListRooms(list) => self.list_rooms(&list),
             // Nobody waits for it while the node stops.
             Mail::NameRooms(answer) => drop(answer.send(self.hub.durable_rooms().cloned().collect())),
+            Mail::Inquiry(inquiry) => self.inquire(inquiry),
             Mail::Conversations { conn, cursors } => self.conversations(conn, cursors),
             Mail::KeepBudget => self.keep_budget(),
             Mail::Reopen(pipe) => self.node.commits.reopen(pipe),
+            Mail::Revoke(revocation) => self.revoke(&revocation),
             Mail::Drain { spread_ms } => self.drain(spread_ms),
             Mail::Stop => self.note_present(),
         }

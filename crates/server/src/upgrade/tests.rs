@@ -1,8 +1,11 @@
 //! Group H of the table of bad input, as far as it concerns the request alone.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::clock::Clock;
 use crate::http::host;
-use crate::verifier::{Anonymous, Nobody};
+use crate::identity::{Authenticator, Records};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -45,10 +48,8 @@ fn production() -> Config {
 fn ask(config: &Config, changes: &[&str]) -> Result<Agreement, Refusal> {
     let head = request(changes);
     host::check(&head, &config.access.hosts)?;
-    match config.access.anonymous {
-        true => negotiate(&head, config, &Anonymous),
-        false => negotiate(&head, config, &Nobody),
-    }
+    let records = Arc::new(Records::new(&config.auth));
+    negotiate(&head, config, &Authenticator::new(config, records, Clock::start()))
 }
 
 #[track_caller]

@@ -2,6 +2,7 @@
 #![expect(clippy::panic, reason = "a test fails by panicking, also in what it calls")]
 
 mod admission;
+mod api;
 mod archive;
 mod bad_commands;
 mod bad_frames;
@@ -22,6 +23,7 @@ mod harness;
 mod heartbeat;
 mod history;
 mod hooks_backend;
+mod identity;
 mod interleaving;
 mod lag;
 mod lifecycle;

@@ -1,0 +1,128 @@
+//! From credentials to an identity, as configured.
+
+use std::sync::Arc;
+
+use parlour_hub::Now;
+use parlour_protocol::{ErrorCode, Refusal, UserId};
+
+use super::Records;
+use super::claims::{Claims, Expectations};
+use super::token::{Flaw, Token};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::verifier::{Credentials, Identity, Pass, Verifier};
+
+/// What the names of guests begin with.
+const GUEST: &str = "guest-";
+/// Random hexadecimal digits behind it: two guests with one name would be one user.
+const GUEST_DIGITS: usize = 12;
+
+/// Believes tokens and tickets, and those names that the configuration says.
+#[derive(Debug)]
+pub struct Authenticator {
+    /// What tokens must say; `None`: there are no keys.
+    expected: Option<Expectations>,
+    /// Whether a name without proof is believed.
+    believes_names: bool,
+    /// Whether who shows nothing is let in as a guest.
+    has_guests: bool,
+    records: Arc<Records>,
+    clock: Clock,
+}
+
+impl Authenticator {
+    /// Builds what a configuration asks for.
+    #[must_use]
+    pub fn new(config: &Config, records: Arc<Records>, clock: Clock) -> Self {
+        let (believes_names, has_guests) = (config.access.anonymous, config.access.guests);
+        Self { expected: config.auth.expectations(), believes_names, has_guests, records, clock }
+    }
+
+    /// Decides about a token.
+    ///
+    /// # Errors
+    /// Why it is not accepted.
+    pub fn check(&self, token: &str, now: Now) -> Result<Claims, Flaw> {
+        let expected = self.expected.as_ref().ok_or(Flaw::Signature)?;
+        let token = Token::parse(token)?;
+        let header = &token.header;
+        let key = self.records.keyring.find(header).ok_or(Flaw::Signature)?;
+        if !header.typ.eq_ignore_ascii_case(&expected.typ) {
+            return Err(Flaw::Type);
+        }
+        if !key.has_signed(token.signed, token.signature) {
+            return Err(Flaw::Signature);
+        }
+        let claims = Claims::read(&token.claims, expected, now.wall_ms.div_euclid(1_000))?;
+        match self.has_guests && claims.user.as_str().starts_with(GUEST) {
+            true => Err(Flaw::Claim("sub")),
+            false => Ok(claims),
+        }
+    }
+
+    fn token(&self, token: &str) -> Result<Identity, Refusal> {
+        let now = self.clock.now();
+        let Claims { user, id, issued_s, expires_s, grants } = self.check(token, now)?;
+        let leeway_s = self.expected.as_ref().map_or(0, |expected| i64::from(expected.leeway_s));
+        // Leeway is for those who come; who is there ends when the token says so.
+        let left_s = expires_s - now.wall_ms.div_euclid(1_000);
+        let expires_ms = (if left_s > 0 { expires_s } else { expires_s + leeway_s }) * 1_000;
+        let left_ms = u64::try_from(expires_ms - now.wall_ms).unwrap_or(0);
+        Ok(Identity {
+            user,
+            pass: Some(Arc::new(Pass {
+                grants: Arc::new(grants),
+                token: id,
+                issued_s,
+                expires_ms: Some(expires_ms),
+                deadline_ms: Some(now.mono_ms.saturating_add(left_ms)),
+            })),
+        })
+    }
+
+    fn named(&self, credentials: Credentials<'_>) -> Result<Identity, Refusal> {
+        match (credentials.user, credentials.token) {
+            (Some(user), _) if self.believes_names => Ok(Identity { user: user.clone(), pass: None }),
+            (_, None) if self.has_guests => Ok(Identity { user: guest(), pass: None }),
+            _ if self.believes_names => {
+                Err(Refusal::because(ErrorCode::Unauthenticated, "say who you are: `user` is missing"))
+            }
+            (_, Some(_)) => Err(ErrorCode::InvalidToken.into()),
+            (_, None) => Err(Refusal::because(ErrorCode::Unauthenticated, "a token is required")),
+        }
+    }
+}
+
+impl Verifier for Authenticator {
+    fn verify(&self, credentials: Credentials<'_>) -> Result<Identity, Refusal> {
+        let identity = match (credentials.ticket, credentials.token) {
+            (Some(ticket), _) => {
+                let redeemed = self.records.tickets.redeem(ticket, self.clock.now().mono_ms);
+                let rule = "the ticket is not known here, was used, or is too old";
+                redeemed.ok_or_else(|| Refusal::because(ErrorCode::InvalidToken, rule))?
+            }
+            (None, Some(token)) if self.expected.is_some() => self.token(token)?,
+            (None, _) => return self.named(credentials),
+        };
+        match self.records.revocations.hit(&identity.user, identity.pass.as_deref()) {
+            true => Err(Flaw::Revoked.into()),
+            false => Ok(identity),
+        }
+    }
+}
+
+fn guest() -> UserId {
+    let digits = uuid::Uuid::new_v4().simple().to_string();
+    UserId::parse(&format!("{GUEST}{}", &digits[..GUEST_DIGITS])).expect("letters and digits")
+}
+
+impl From<Flaw> for Refusal {
+    fn from(flaw: Flaw) -> Self {
+        let code = match flaw {
+            Flaw::Expired => ErrorCode::TokenExpired,
+            Flaw::Revoked => ErrorCode::Revoked,
+            _ => ErrorCode::InvalidToken,
+        };
+        Self::because(code, flaw.to_string())
+    }
+}
