@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::driver::{Beginning, Driver};
 use crate::error::Error;
 use crate::link::{Dial, Identity, Link};
+use crate::token::TokenSource;
 use crate::transport::Trust;
 use crate::update::{Reached, Update, Updates};
 
@@ -45,7 +46,7 @@ pub struct Builder {
     url: String,
     authorities: Option<PathBuf>,
     user: Option<String>,
-    token: Option<String>,
+    token: Option<TokenSource>,
     encoding: Encoding,
     capacity: usize,
     request_timeout: Duration,
@@ -85,7 +86,21 @@ impl Builder {
 
     /// Proves the identity with a token, sent as a bearer in a header and never in the URL.
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
+        self.token = Some(TokenSource::fixed(token.into()));
+        self
+    }
+
+    /// Proves the identity with tokens that `get` returns: one for every connection, and a new one
+    /// before the last expires, so that the connection goes on. All must be of the same user.
+    ///
+    /// An attempt to connect waits for the token, too. If there is none, the client tries again.
+    pub fn token_from<F, T, E>(mut self, get: F) -> Self
+    where
+        F: Fn() -> T + Send + Sync + 'static,
+        T: Future<Output = Result<String, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.token = Some(TokenSource::renewable(get));
         self
     }
 

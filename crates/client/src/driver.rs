@@ -3,6 +3,7 @@
 mod cursors;
 mod inbound;
 mod lanes;
+mod renewal;
 mod rooms;
 
 use std::collections::{HashMap, VecDeque};
@@ -18,6 +19,7 @@ use crate::backoff::Backoff;
 use crate::error::{Error, Lost};
 use crate::link::{Dial, Link};
 use crate::pending::{Pending, Waiter};
+use crate::token::{Getting, NoToken};
 use crate::track::Track;
 use crate::update::{Told, Update};
 use cursors::Cursors;
@@ -70,8 +72,16 @@ pub(crate) struct Driver {
     pauses: HashMap<RoomName, Pause>,
     errands: Vec<(Instant, Errand)>,
     cursors: Cursors,
-    presence: Option<SetPresence>,
+    standing: Standing,
     backoff: Backoff,
+}
+
+/// What the server is told of the user on every connection.
+#[derive(Default)]
+struct Standing {
+    presence: Option<SetPresence>,
+    /// A new token that is on its way.
+    renewal: Option<Getting>,
 }
 
 /// The way to the reader of the updates.
@@ -94,6 +104,8 @@ enum Errand {
     More(RoomName),
     /// Tell others what was read and what has arrived.
     Cursors,
+    /// Get a new token.
+    Renew,
 }
 
 /// What ends the wait of the loop.
@@ -104,6 +116,7 @@ enum Turn {
     Consumed,
     Check,
     Errand,
+    Renewed(Result<String, NoToken>),
 }
 
 /// Why a connection is no longer served.
@@ -132,7 +145,7 @@ impl Driver {
             pauses: HashMap::new(),
             errands: Vec::new(),
             cursors: Cursors::default(),
-            presence: None,
+            standing: Standing::default(),
             backoff: Backoff::new(),
         }
     }
@@ -163,7 +176,8 @@ impl Driver {
         self.pauses.clear();
         self.reader.wanting.clear();
         self.rejoin_all();
-        if let Some(presence) = self.presence.clone() {
+        self.standing.renewal = None;
+        if let Some(presence) = self.standing.presence.clone() {
             self.ask(Command::Presence(presence), Waiter::Nobody);
         }
         for id in self.pending.unsent(None) {
@@ -184,6 +198,7 @@ impl Driver {
         }
         let (check_at, errand_at) = (link.check_at(), self.errand_at());
         let Reader { updates, backlog, wanting } = &mut self.reader;
+        let renewal = &mut self.standing.renewal;
         let turn = tokio::select! {
             reply = link.next(), if listens => Turn::Heard(reply),
             job = self.jobs.recv() => Turn::Asked(job),
@@ -197,6 +212,7 @@ impl Driver {
             }
             () = sleep_until(check_at), if listens => Turn::Check,
             () = sleep_until(errand_at), if !self.errands.is_empty() => Turn::Errand,
+            token = renewal::finish(renewal) => Turn::Renewed(token),
         };
         match turn {
             Turn::Heard(reply) => self.hear(reply.map_err(End::Lost)?),
@@ -206,6 +222,7 @@ impl Driver {
             Turn::Asked(Some(Job::Read(room, seq))) => self.note_read(room, seq),
             Turn::Check => link.check().await.map_err(End::Lost)?,
             Turn::Errand => self.run_errands(),
+            Turn::Renewed(token) => self.renewed(token),
             Turn::Consumed => self.ask_more(),
             Turn::Delivered => {}
         }
@@ -245,7 +262,7 @@ impl Driver {
     /// Tries until there is a connection. Returns `None` when the client is closed or gives up.
     async fn reconnect(&mut self, mut cause: Lost) -> Option<Link> {
         loop {
-            if !cause.is_retryable() {
+            if !cause.is_retryable() && !(cause.wants_token() && self.is_renewable()) {
                 self.end(cause).await;
                 return None;
             }

@@ -83,6 +83,9 @@ pub enum Lost {
     /// No sign of life in time.
     #[error("the server gave no sign of life in time")]
     Silent,
+    /// There is no token: what [`Builder::token_from`](crate::Builder::token_from) was given failed.
+    #[error("there is no token: {0}")]
+    NoToken(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Lost {
@@ -90,12 +93,18 @@ impl Lost {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Transport(_) | Self::Silent => true,
+            Self::Transport(_) | Self::Silent | Self::NoToken(_) => true,
             Self::Closed { code, .. } => matches!(code, 1001 | 1006 | 1011..=1013),
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
             Self::Unwelcome(refusal) => refusal.code.is_retryable(),
             Self::Handshake(_) | Self::Protocol(_) => false,
         }
+    }
+
+    /// Whether a new token is all that is missing.
+    pub(crate) fn wants_token(&self) -> bool {
+        let word = ErrorCode::TokenExpired.word();
+        matches!(self, Self::Closed { code: 1008, reason } if reason.split(' ').next() == Some(word))
     }
 
     /// Returns the least time to wait, where the server named one.

@@ -44,6 +44,7 @@ mod entry;
 mod error;
 mod link;
 mod pending;
+mod token;
 mod track;
 mod transport;
 mod update;

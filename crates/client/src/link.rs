@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::builder::Encoding;
 use crate::error::Lost;
+use crate::token::TokenSource;
 use crate::transport::{Transport, Trust};
 
 /// How long one request may take to leave, a pong to come, or a close to be answered.
@@ -42,20 +43,10 @@ pub(crate) struct Dial {
 }
 
 /// Who the client is.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) enum Identity {
     User(UserId),
-    Token(String),
-}
-
-impl std::fmt::Debug for Identity {
-    /// Tokens never reach a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::User(user) => f.debug_tuple("User").field(user).finish(),
-            Self::Token(_) => f.write_str("Token(..)"),
-        }
-    }
+    Token(TokenSource),
 }
 
 /// An open connection.
@@ -78,11 +69,14 @@ impl Link {
     }
 
     async fn open(dial: Dial) -> Result<(Self, Box<Welcome>), Lost> {
-        let transport = Transport::connect(&dial.address, dial.port, dial.trust.as_ref()).await?;
         let headers = match &dial.identity {
-            Identity::Token(token) => vec![("Authorization".to_owned(), format!("Bearer {token}"))],
+            Identity::Token(source) => {
+                let token = source.get().await.map_err(Lost::NoToken)?;
+                vec![("Authorization".to_owned(), format!("Bearer {token}"))]
+            }
             Identity::User(_) => Vec::new(),
         };
+        let transport = Transport::connect(&dial.address, dial.port, dial.trust.as_ref()).await?;
         let request = ClientRequest {
             host: dial.host,
             path_and_query: dial.path_and_query,

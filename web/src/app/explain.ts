@@ -5,6 +5,8 @@ const SENTENCES: Record<string, string> = {
   name_confusable: "This name mixes letters of different scripts that look alike. Please choose another.",
   invalid_room: "This room name is not possible: use up to 128 characters without *, and not @ at the beginning.",
   invalid_token: "The server does not accept this access token.",
+  token_expired: "Your access token has expired.",
+  revoked: "Your access was taken back.",
   unauthenticated: "This server asks for an access token.",
   user_limit: "You are connected from too many places at once.",
   too_many_errors: "The server has ended the connection because of too many bad requests.",

@@ -6,6 +6,7 @@ import { platform, type Environment } from "./environment.ts";
 import { Link } from "./link.ts";
 import { conversationOf } from "./peers.ts";
 import { Refused } from "./refused.ts";
+import { Renewal, type Token } from "./renewal.ts";
 import { Requests } from "./requests.ts";
 import { Rooms, type RoomEvents } from "./rooms.ts";
 import { TypingSender } from "./typing.ts";
@@ -16,8 +17,8 @@ export interface Options {
   url: string | URL;
   /** The chosen name, where the server allows anonymous access. */
   user?: string;
-  /** Credentials, or how to get them; asked anew for every connection. */
-  token?: string | (() => string | Promise<string>);
+  /** Credentials, or how to get them: asked for every connection, and again before they expire. */
+  token?: Token;
   /**
    * Where to remember how far each room was seen, so that the next life of the program goes on
    * there: `localStorage`, or anything like it. One per user where there are tokens.
@@ -47,6 +48,8 @@ export type State =
 export interface Events extends RoomEvents {
   state: State;
   goaway: wire.GoAway;
+  /** The credentials expire soon. With a function for `token` there is nothing to do. */
+  token_expiring: wire.TokenExpiring;
   /** The server's refusal of something that is not waited for, or an unreadable frame. */
   error: Error;
 }
@@ -67,6 +70,7 @@ export class Parlour {
   readonly #rooms: Rooms;
   readonly #receipts: Receipts;
   readonly #typing: TypingSender;
+  readonly #renewal: Renewal;
   #user: string;
   #state: State = { name: "idle" };
   #link: Link | undefined;
@@ -94,6 +98,13 @@ export class Parlour {
     this.#receipts = new Receipts(environment, (kind, room, seq) => {
       // A room that was left meanwhile has no cursor any more.
       this.#requests.ask(kind, { room, seq }).catch(() => {});
+    });
+    this.#renewal = new Renewal({
+      environment,
+      token: options.token,
+      freshId: () => this.#requests.freshId(),
+      isCurrent: (link) => this.#link === link,
+      failed: (error) => this.#emitter.emit("error", error),
     });
     this.#typing = new TypingSender(this.#environment, (notice) => {
       if (this.#state.name === "online") this.#link?.send(wire.encode("typing", notice));
@@ -310,8 +321,12 @@ export class Parlour {
 
   #take(link: Link, frame: wire.Frame): void {
     if (frame.type === "error") return this.#refused(link, frame);
-    if (frame.type === "welcome") this.#welcomed(link, frame.payload);
-    else if (frame.type === "goaway") {
+    if (frame.type === "welcome") {
+      if (!this.#renewal.isAnsweredBy(frame)) this.#welcomed(link, frame.payload);
+    } else if (frame.type === "token_expiring") {
+      this.#emitter.emit("token_expiring", frame.payload);
+      void this.#renewal.begin(link);
+    } else if (frame.type === "goaway") {
       this.#window = frame.payload.reconnect;
       this.#emitter.emit("goaway", frame.payload);
     } else this.#rooms.take(frame);
@@ -340,7 +355,7 @@ export class Parlour {
   }
 
   #ended(code: number, reason: string): void {
-    if (!RETRY_CODES.has(code)) {
+    if (!RETRY_CODES.has(code) && !(reason === "token_expired" && this.#renewal.isPossible)) {
       return this.#stop(code, {
         code: reason || `close_${code}`,
         message: "The server ended the connection.",

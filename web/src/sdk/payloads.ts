@@ -248,6 +248,11 @@ export interface Resync {
   floor: Seq;
 }
 
+export interface TokenExpiring {
+  /** When the connection ends unless a new token comes: milliseconds since 1970, on the server's clock. */
+  expires_ms: number;
+}
+
 export interface GoAway {
   reason: string;
   reconnect: Window;

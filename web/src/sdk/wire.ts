@@ -144,6 +144,7 @@ interface Others {
   found: told.Found;
   resync: told.Resync;
   goaway: told.GoAway;
+  token_expiring: told.TokenExpiring;
 }
 
 /** One of several payloads with its name. */

@@ -21,6 +21,39 @@ test("a token is asked for anew for every connection", async () => {
   assert.deepEqual((await play.hello()).payload, { token: "token-2" });
 });
 
+test("a new token comes before the old one expires", async () => {
+  let minted = 0;
+  const play = new Play({
+    token: async () => {
+      minted += 1;
+      if (minted === 2) throw new Error("the login is closed");
+      return `token-${minted}`;
+    },
+  });
+  play.parlour.connect();
+  await play.welcome();
+  play.socket.say("token_expiring", { expires_ms: 7 });
+  await play.advance(2_999);
+  assert.deepEqual(play.socket.heard(), [], "there is none yet");
+  await play.advance(1);
+  const [renewal] = play.socket.heard();
+  assert.deepEqual([renewal?.type, renewal?.payload], ["hello", { token: "token-3" }]);
+  play.socket.say("welcome", WELCOME, renewal?.id);
+  assert.deepEqual(play.socket.heard(), [], "nothing begins anew");
+  assert.equal(play.sockets.length, 1);
+});
+
+test("who can get another token comes back after expiry, others stop", async () => {
+  for (const [token, sockets] of [[() => "fresh", 2], ["fixed", 1]] as const) {
+    const play = new Play({ token });
+    play.parlour.connect();
+    await play.welcome();
+    play.socket.end(1008, "token_expired");
+    await play.advance(2_500);
+    assert.equal(play.sockets.length, sockets);
+  }
+});
+
 for (const code of [1001, 1006, 1011, 1012, 1013]) {
   test(`after close ${code} the client comes back within the welcome's window`, async () => {
     const play = new Play();

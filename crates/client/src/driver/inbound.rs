@@ -70,7 +70,9 @@ impl Driver {
         match (command, event) {
             (Command::Join(join), Event::Joined(joined)) => self.joined(joined, join.since),
             (Command::Leave(leave), Event::Left(_)) => self.forget(&leave.room),
-            (Command::Presence(presence), Event::Ack(_)) => self.presence = Some(presence.clone()),
+            (Command::Presence(presence), Event::Ack(_)) => {
+                self.standing.presence = Some(presence.clone());
+            }
             _ => {}
         }
     }
@@ -81,6 +83,10 @@ impl Driver {
             Event::GoAway(goaway) => {
                 self.backoff.follow(goaway.reconnect);
                 self.tell(Update::Event(Event::GoAway(goaway)));
+            }
+            Event::TokenExpiring(expiring) => {
+                self.renew();
+                self.tell(Update::Event(Event::TokenExpiring(expiring)));
             }
             Event::Left(left) => {
                 self.forget(&left.room);

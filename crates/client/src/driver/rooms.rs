@@ -55,6 +55,7 @@ impl Driver {
                 Errand::Repeat(lane) => self.repeat(&lane),
                 Errand::More(room) => self.reader.wanting.push_back(room),
                 Errand::Cursors => self.tell_cursors(),
+                Errand::Renew => self.renew(),
             }
         }
     }

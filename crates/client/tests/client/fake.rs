@@ -154,9 +154,13 @@ impl Peer {
         join
     }
 
-    pub(crate) async fn close(mut self, code: u16) {
+    pub(crate) async fn close(self, code: u16) {
+        self.close_because(code, "because").await;
+    }
+
+    pub(crate) async fn close_because(mut self, code: u16, reason: &str) {
         let mut frame = Vec::new();
-        encode::close(&mut frame, code, "because");
+        encode::close(&mut frame, code, reason);
         self.tcp.write_all(&frame).await.expect("written");
     }
 
@@ -219,7 +223,7 @@ pub(crate) fn stored(seq: u64) -> Event {
     Event::Ack(Ack { stored: Some(stored) })
 }
 
-fn welcome() -> Event {
+pub(crate) fn welcome() -> Event {
     Event::Welcome(Box::new(Welcome {
         session: "s".into(),
         user: user("Alice"),

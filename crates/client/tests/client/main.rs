@@ -3,6 +3,7 @@
 mod fake;
 mod outage;
 mod requests;
+mod tokens;
 
 use std::time::Duration;
 
