@@ -6,6 +6,7 @@
 
 #![expect(unreachable_pub, clippy::panic, reason = "the modules of one test program")]
 
+mod matrix;
 mod model;
 mod network;
 mod requirements;
