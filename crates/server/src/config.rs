@@ -78,8 +78,6 @@ pub struct Config {
     pub backend: Backend,
     /// Words that may not be said.
     pub filters: Vec<Filter>,
-    /// Other servers of the operator, and the audit log.
-    pub backend: Backend,
     /// Whether permessage-deflate is agreed to.
     pub compression: bool,
     /// What is logged, and how.
