@@ -67,11 +67,13 @@ fn banner(server: &Server, directory: Option<&Path>) -> String {
         "Parlour {} in development mode: anybody on this machine may take any name.\n\n  \
          Web client  http{s}://{clients}/\n  \
          WebSocket   ws{s}://{clients}/ws?room=general&user=Alice\n  \
+         API key     {}\n  \
          Metrics     http://{admin}/metrics\n  \
          Data        {data}\n  \
          Writes      {}\n\n\
          Ctrl-C stops it.\n",
         env!("CARGO_PKG_VERSION"),
+        server.node().api.dev_key().unwrap_or("as configured"),
         server.node().writes,
     )
 }

@@ -15,6 +15,7 @@ mod exit;
 mod export;
 mod health;
 mod import;
+mod key;
 mod meter;
 mod migrate;
 mod options;
@@ -67,6 +68,8 @@ enum Command {
     Erase(erase::EraseArgs),
     /// Ask whether a server is ready
     Health(health::HealthArgs),
+    /// Make keys for backends
+    Key(key::KeyArgs),
     /// Measure a server
     Bench(bench::BenchArgs),
     /// Print the version
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Command::Migrate(args) => options::block_on(migrate::run(args)),
         Command::Erase(args) => erase::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Key(args) => key::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Version => {
             println!("parlour {}", env!("CARGO_PKG_VERSION"));

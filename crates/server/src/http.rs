@@ -1,9 +1,10 @@
-//! HTTP/1.1 on both addresses: one request per connection.
+//! HTTP/1.1 on both addresses.
 //!
-//! The head of a request is read and checked here before hyper sees it, because hyper accepts what
-//! a careful server refuses (bare line feeds, `Content-Length` beside `Transfer-Encoding`). One
-//! request per connection keeps that check complete, and leaves nothing behind a request that a
-//! proxy could take for another one. A page needs few files, and a WebSocket outlives them all.
+//! The head of every request is read and checked here before hyper sees it, because hyper accepts
+//! what a careful server refuses (bare line feeds, `Content-Length` beside `Transfer-Encoding`). Hyper
+//! gets one message after the other, each with its end ([`message`]), so that nothing behind a request
+//! can be taken for another one. Only the API answers several requests of a connection: a page needs
+//! few files, and a WebSocket outlives them all.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -12,8 +13,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Request, Response, StatusCode};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use parlour_protocol::{ErrorCode, Refusal};
@@ -23,7 +24,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service as _;
 
 use crate::admission::Permit;
+use crate::api::{self, Client};
 use crate::logging::Truncated;
+use crate::node::Node;
 pub use crate::shell::Shell;
 use crate::tls::stream::Stream;
 use crate::upgrade::{Greeting, Upgraded};
@@ -32,41 +35,55 @@ pub mod admin;
 pub(crate) mod forwarded;
 mod head;
 pub(crate) mod host;
-mod prefixed;
+mod message;
 pub mod problem;
 pub mod public;
 
-use prefixed::Prefixed;
+use head::End;
+use message::Message;
 
 /// From the request head to the end of the answer. A slow line gets the web client within this.
 const ANSWER: Duration = Duration::from_secs(30);
+/// From an answer to the end of the next request head.
+const IDLE: Duration = Duration::from_secs(30);
+/// Most requests of one connection: then it comes back, perhaps to another node.
+const MOST_REQUESTS: u32 = 1_000;
 /// How long a client may take to read an answer that ends the connection.
 const LINGER: Duration = Duration::from_secs(1);
 /// Bytes of a refused request that are read and thrown away, so that its answer arrives.
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// Answers the one request of a connection, whose head must come by the deadline. Returns the
+/// Answers the requests of a connection; the first head must come by the deadline. Returns the
 /// connection if it became a WebSocket.
 pub(crate) async fn converse(
     mut stream: Stream,
     peer: IpAddr,
     permit: Permit,
-    deadline: Instant,
-    shell: &Arc<Shell>,
+    mut deadline: Instant,
+    node: &Arc<Node>,
 ) -> Option<Upgraded> {
-    let head = match read_head(&mut stream, deadline).await {
-        Ok(head) => head?,
-        Err(refusal) => {
-            note_refusal(shell, peer, refusal.code);
-            say_and_close(stream, &problem::bytes(&refusal)).await;
-            return None;
+    let visit = Mutex::new(Visit { permit, address: peer, greeting: None, requests: 0, goes_on: false });
+    let mut early = Vec::new();
+    loop {
+        let draining = node.shell.health.until_draining();
+        let (head, end) = match read_head(&mut stream, early, deadline, draining).await {
+            Ok(head) => head?,
+            Err(refusal) => {
+                note_refusal(&node.shell, peer, refusal.code);
+                say_and_close(stream, &problem::bytes(&refusal)).await;
+                return None;
+            }
+        };
+        let service = hyper::service::service_fn(|request| Box::pin(answer(request, node, peer, &visit)));
+        let is_over;
+        (stream, early, is_over) = serve(Message::new(head, end, stream), service).await?;
+        let visit = &mut *visit.lock().unwrap_or_else(PoisonError::into_inner);
+        if visit.greeting.is_some() || !visit.goes_on || !is_over {
+            break;
         }
-    };
-    let visit = Mutex::new(Visit { permit, address: peer, greeting: None });
-    let service = hyper::service::service_fn(|request| Box::pin(answer(request, shell, peer, &visit)));
-    let (stream, mut early) = serve(Prefixed::new(head, stream), service).await?;
-
-    let Visit { permit, address, greeting } = visit.into_inner().unwrap_or_else(PoisonError::into_inner);
+        deadline = Instant::now() + IDLE;
+    }
+    let Visit { permit, address, greeting, .. } = visit.into_inner().unwrap_or_else(PoisonError::into_inner);
     match greeting {
         Some(greeting) => {
             let (stream, channel, more) = stream.into_parts().ok()?;
@@ -83,13 +100,14 @@ pub(crate) async fn converse(
 /// Answers the one request of a connection from `routes` alone.
 pub(crate) async fn serve_routes(stream: TcpStream, routes: Router, limit: Duration) {
     let mut stream = Stream::Plain(stream);
-    match read_head(&mut stream, Instant::now() + limit).await {
-        Ok(Some(head)) => {
+    let deadline = Instant::now() + limit;
+    match read_head(&mut stream, Vec::new(), deadline, std::future::pending()).await {
+        Ok(Some((head, end))) => {
             let service = hyper::service::service_fn(|request| {
                 let answer = routes.clone().call(request);
                 Box::pin(async move { answer.await.map(last) })
             });
-            if let Some((stream, _)) = serve(Prefixed::new(head, stream), service).await {
+            if let Some((stream, ..)) = serve(Message::new(head, end, stream), service).await {
                 close(stream).await;
             }
         }
@@ -104,32 +122,53 @@ struct Visit {
     address: IpAddr,
     /// Set when the connection becomes a WebSocket.
     greeting: Option<Box<Greeting>>,
+    requests: u32,
+    /// Whether the newest answer promises to listen for another request.
+    goes_on: bool,
 }
 
-/// Reads a whole request head, and whatever came with it. `None`: the client left without a word.
-async fn read_head(stream: &mut Stream, deadline: Instant) -> Result<Option<Vec<u8>>, Refusal> {
-    let mut bytes = Vec::new();
-    let mut scanner = head::Scanner::default();
-    let reading = async {
-        loop {
-            // A head of a browser is some 600 bytes.
-            bytes.reserve(1_024);
-            match stream.read_buf(&mut bytes).await {
-                Ok(0) | Err(_) => return Ok(false),
-                Ok(_) if scanner.scan(&bytes)? => return Ok(true),
-                Ok(_) => {}
+/// Reads a whole request head, and whatever came with it. `None`: the client had nothing to say until
+/// the deadline, or until `interrupted`.
+async fn read_head(
+    stream: &mut Stream,
+    mut bytes: Vec<u8>,
+    deadline: Instant,
+    interrupted: impl Future<Output = ()>,
+) -> Result<Option<(Vec<u8>, End)>, Refusal> {
+    if bytes.is_empty() {
+        bytes.reserve(1_024);
+        let came = async {
+            tokio::select! {
+                read = stream.read_buf(&mut bytes) => read.is_ok_and(|read| read > 0),
+                () = interrupted => false,
             }
+        };
+        if !timeout_at(deadline, came).await.unwrap_or(false) {
+            return Ok(None);
         }
-    };
-    match timeout_at(deadline, reading).await {
-        Ok(complete) => complete.map(|complete| complete.then_some(bytes)),
-        Err(_) if bytes.is_empty() => Ok(None),
-        Err(_) => Err(ErrorCode::RequestTimeout.into()),
+    }
+    let scanned = timeout_at(deadline, scan_head(stream, bytes)).await;
+    scanned.unwrap_or(Err(ErrorCode::RequestTimeout.into()))
+}
+
+/// Reads on to the end of a head. `None`: the client left before that.
+async fn scan_head(stream: &mut Stream, mut bytes: Vec<u8>) -> Result<Option<(Vec<u8>, End)>, Refusal> {
+    let mut scanner = head::Scanner::default();
+    loop {
+        if scanner.scan(&bytes)? {
+            return Ok(Some((bytes, scanner.end())));
+        }
+        // A head of a browser is some 600 bytes.
+        bytes.reserve(1_024);
+        if let Ok(0) | Err(_) = stream.read_buf(&mut bytes).await {
+            return Ok(None);
+        }
     }
 }
 
-/// Lets hyper carry out one request. Returns the socket, and bytes that came behind the request.
-async fn serve<S>(io: Prefixed, service: S) -> Option<(Stream, Vec<u8>)>
+/// Lets hyper carry out one request. Returns the socket, bytes that came behind the request, and
+/// whether they are where another may begin.
+async fn serve<S>(io: Message, service: S) -> Option<(Stream, Vec<u8>, bool)>
 where
     S: hyper::service::HttpService<Incoming, ResBody = Body> + Unpin,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -137,26 +176,50 @@ where
 {
     let mut http = hyper::server::conn::http1::Builder::new();
     http.max_headers(head::MOST_HEADERS).max_buf_size(2 * head::MOST_BYTES);
+    // The end of the message is not the end of the client.
+    http.half_close(true);
     let connection = http.serve_connection(TokioIo::new(io), service).without_shutdown();
     let parts = timeout(ANSWER, connection).await.ok()?.ok()?;
-    let (stream, rest) = parts.io.into_inner().into_parts();
-    // Copied, because hyper's buffer is larger than what is left in it.
-    Some((stream, [&parts.read_buf[..], &rest].concat()))
+    let io = parts.io.into_inner();
+    // What hyper has read and not used is part of a body that nobody wanted.
+    let is_over = io.is_over() && parts.read_buf.is_empty();
+    let (stream, rest) = io.into_parts();
+    Some((stream, rest, is_over))
 }
 
 async fn answer(
     request: Request<Incoming>,
-    shell: &Arc<Shell>,
+    node: &Arc<Node>,
     peer: IpAddr,
     visit: &Mutex<Visit>,
 ) -> Result<Response<Body>, Infallible> {
-    let response = route(request, shell, visit).await;
+    let shell = &node.shell;
+    let (asks_for_more, has_body) = (asks_for_more(&request), request.headers().contains_key(CONTENT_LENGTH));
+    let response = route(request, node, visit).await;
     let response = response.unwrap_or_else(|refusal| problem::response(&refusal));
-    match response.extensions().get::<ErrorCode>() {
+    let refused = response.extensions().get::<ErrorCode>();
+    match refused {
         Some(code) => note_refusal(shell, peer, *code),
         None => shell.metrics.node().http_requests.add(1),
     }
-    Ok(last(response))
+    let visit = &mut *visit.lock().unwrap_or_else(PoisonError::into_inner);
+    visit.requests += 1;
+    // Nobody may have read the body of a refused request.
+    let is_read = refused.is_none() || !has_body;
+    visit.goes_on = asks_for_more && is_read && visit.requests < MOST_REQUESTS && !shell.health.is_draining();
+    Ok(if visit.goes_on { response } else { last(response) })
+}
+
+/// Whether a request is one of those that another may follow on the same connection.
+fn asks_for_more(request: &Request<Incoming>) -> bool {
+    let says_close = |value: &HeaderValue| {
+        let tokens = value.to_str().unwrap_or("close").split(',');
+        tokens.map(str::trim).any(|token| token.eq_ignore_ascii_case("close"))
+    };
+    request.uri().path().starts_with(api::BASE)
+        && request.version() == Version::HTTP_11
+        && !request.headers().contains_key(TRANSFER_ENCODING)
+        && !request.headers().get_all(CONNECTION).iter().any(says_close)
 }
 
 /// Marks an answer as the last one of its connection, unless a WebSocket begins with it.
@@ -173,9 +236,10 @@ fn last(mut response: Response<Body>) -> Response<Body> {
 
 async fn route(
     request: Request<Incoming>,
-    shell: &Arc<Shell>,
+    node: &Arc<Node>,
     visit: &Mutex<Visit>,
 ) -> Result<Response<Body>, Refusal> {
+    let shell = &node.shell;
     let (mut head, body) = request.into_parts();
     host::check(&head, &shell.hosts)?;
     {
@@ -186,7 +250,9 @@ async fn route(
             visit.address = client;
             visit.permit.claim_address(client)?;
         }
+        head.extensions.insert(Client(visit.address));
     }
+    head.extensions.insert(Arc::clone(node));
     head.extensions.insert(Arc::clone(shell));
     let mut routes = shell.routes.clone();
     let Ok(mut response) = routes.call(Request::from_parts(head, body)).await;

@@ -117,7 +117,7 @@ async fn greet(
             Some(tls) => encrypt(stream, address, tls, deadline, shell).await?,
             None => Stream::Plain(stream),
         };
-        http::converse(stream, address, permit, deadline, shell).await
+        http::converse(stream, address, permit, deadline, &node).await
     });
     if let Some(upgraded) = conversation.await {
         node.place(upgraded);

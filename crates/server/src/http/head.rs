@@ -22,6 +22,17 @@ pub(super) struct Scanner {
     lines: usize,
     content_lengths: usize,
     transfer_encodings: usize,
+    /// Bytes of the body, as far as the head says it.
+    length: u64,
+}
+
+/// Where the message that a head begins comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// After so many bytes, those of the head included.
+    After(u64),
+    /// Where the body itself says it.
+    Chunked,
 }
 
 impl Scanner {
@@ -48,6 +59,14 @@ impl Scanner {
         if self.seen > MOST_BYTES { Err(ErrorCode::HeadersTooLarge.into()) } else { Ok(false) }
     }
 
+    /// Returns where the message ends whose head is complete.
+    pub(super) fn end(&self) -> End {
+        match self.transfer_encodings {
+            0 => End::After((self.seen as u64).saturating_add(self.length)),
+            _ => End::Chunked,
+        }
+    }
+
     fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
         self.lines += 1;
         match self.lines {
@@ -67,7 +86,11 @@ impl Scanner {
         if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
             return Err(bad("a header holds a control character"));
         }
-        self.content_lengths += usize::from(name.eq_ignore_ascii_case(b"content-length"));
+        if name.eq_ignore_ascii_case(b"content-length") {
+            self.content_lengths += 1;
+            self.length =
+                number(value.trim_ascii()).ok_or_else(|| bad("`Content-Length` is not a number"))?;
+        }
         self.transfer_encodings += usize::from(name.eq_ignore_ascii_case(b"transfer-encoding"));
         Ok(())
     }
@@ -96,6 +119,12 @@ fn request_line(line: &[u8]) -> Result<(), Refusal> {
     }
     Uri::try_from(target).map_err(|_| bad("the URL is malformed"))?;
     Ok(())
+}
+
+/// Reads a number of digits alone: `parse` would take a sign.
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(text).ok()?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 fn bad(message: &'static str) -> Refusal {
@@ -136,6 +165,21 @@ mod tests {
     }
 
     #[test]
+    fn a_head_says_where_its_message_ends() {
+        let end = |head: &str| {
+            let mut scanner = Scanner::default();
+            assert_eq!(scanner.scan(head.as_bytes()), Ok(true));
+            scanner.end()
+        };
+        let plain = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(end(plain), End::After(plain.len() as u64));
+        assert_eq!(end(&format!("{plain}GET /next")), End::After(plain.len() as u64));
+        let post = "POST / HTTP/1.1\r\nContent-Length: 7 \r\n\r\n";
+        assert_eq!(end(post), End::After(post.len() as u64 + 7));
+        assert_eq!(end("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"), End::Chunked);
+    }
+
+    #[test]
     fn sizes_are_bounded() {
         check(&format!("GET / HTTP/1.1\r\nx: {}", "y".repeat(MOST_BYTES)), Err(ErrorCode::HeadersTooLarge)); // H17
         check(&format!("GET / HTTP/1.1\r\n{}\r\n", headers(101)), Err(ErrorCode::HeadersTooLarge)); // H18
@@ -148,6 +192,10 @@ mod tests {
         for head in [
             "GET / HTTP/1.1\r\ncontent-length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", // H21
             "GET / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n",
+            "POST / HTTP/1.1\r\ncontent-length: +1\r\n\r\n",
+            "POST / HTTP/1.1\r\ncontent-length: 1, 1\r\n\r\n",
+            "POST / HTTP/1.1\r\ncontent-length:\r\n\r\n",
+            "POST / HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n",
             "GET / HTTP/1.1\nHost: a\n\n", // H22
             "GET / HTTP/1.1\r\nHost: a\nx: y\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\0\r\n\r\n",

@@ -11,13 +11,14 @@ use axum::{Extension, Router};
 use parlour_protocol::ErrorCode;
 
 use super::problem;
+use crate::api;
 use crate::assets;
 use crate::shell::Shell;
 use crate::upgrade;
 
-/// Builds the routes: the WebSocket, and the files of the web client for every other path.
+/// Builds the routes: the WebSocket, the API, and the files of the web client for every other path.
 pub(crate) fn routes() -> Router {
-    Router::new().route("/ws", any(websocket)).fallback(web_client)
+    Router::new().route("/ws", any(websocket)).route("/api/{*path}", any(api::serve)).fallback(web_client)
 }
 
 /// Builds the routes of a conformance server: a WebSocket at every path, without parameters.

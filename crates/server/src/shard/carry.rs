@@ -45,9 +45,10 @@ impl Shard {
             | Effect::Unread { to, .. }
             | Effect::Fail { to, .. }
             | Effect::Expel { from: to, .. }
-            | Effect::Detach { from: to, .. } => match to.shard == self.id {
-                true => self.apply(effect),
-                false => self.post(usize::from(to.shard), Mail::Effect(effect)),
+            | Effect::Detach { from: to, .. } => match to.shard {
+                ConnId::DESK => self.tell_desk(effect),
+                shard if shard == self.id => self.apply(effect),
+                shard => self.post(usize::from(shard), Mail::Effect(effect)),
             },
         }
     }

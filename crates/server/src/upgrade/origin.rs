@@ -13,7 +13,7 @@ use crate::http::host;
 /// Checks the page that asks.
 ///
 /// Without `Origin` it is no browser; that is fine unless it relies on cookies alone.
-pub(super) fn check(head: &Parts, config: &Config, has_bearer: bool) -> Result<(), Refusal> {
+pub(crate) fn check(head: &Parts, config: &Config, has_bearer: bool) -> Result<(), Refusal> {
     let mut origins = head.headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (Some(_), Some(_)) => {
