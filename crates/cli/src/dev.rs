@@ -1,7 +1,7 @@
 //! `parlour dev`: a server for trying out, with nothing to set up.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use parlour_server::Server;
@@ -15,6 +15,9 @@ use crate::options::{CommonArgs, block_on, configure, run_and, shown};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DevArgs {
+    /// A configuration, such as rules for rooms
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     common: CommonArgs,
     /// No limits on speed and connections, for load tests
@@ -44,7 +47,7 @@ pub(crate) fn run(args: DevArgs) -> anyhow::Result<()> {
         let lifted = NO_LIMITS.map(|(key, value)| (key.to_owned(), value.to_owned()));
         flags.settings.splice(0..0, lifted);
     }
-    let config = configure(None, flags)?;
+    let config = configure(args.config.as_deref(), flags)?;
     if let (Some(directory), None) = (&config.data_dir, &config.database) {
         data_dir::claim(directory, Claim::Dev)?;
     }
