@@ -66,7 +66,7 @@ pub(super) fn run(args: &ChurnArgs) -> anyhow::Result<Report> {
     let seen = churn.run(&mut progress)?;
     let (mut figures, mut report) = (Figures::default(), Report::default());
     churn.close_all();
-    let after = settle(&mut churn.engine, &target, &before)?;
+    let after = settle(&mut churn.engine, &target, &before, &mut progress)?;
     for ((name, before), (_, after)) in before.iter().zip(&after) {
         figures.add(name, "after, less before", after - before);
         if after > before {
@@ -223,6 +223,7 @@ fn settle(
     engine: &mut Engine,
     target: &Target,
     before: &[(&'static str, f64)],
+    progress: &mut Progress,
 ) -> anyhow::Result<Vec<(&'static str, f64)>> {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -232,5 +233,6 @@ fn settle(
             return Ok(after);
         }
         engine.turn(Duration::from_millis(200))?;
+        progress.show(|| "everybody has left: waiting for the gauges".to_owned());
     }
 }

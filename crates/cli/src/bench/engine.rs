@@ -12,13 +12,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use mio::{Events, Interest, Poll, Token};
+use parlour_websocket::Inflater;
 
 mod alarm;
 pub(crate) mod connection;
-mod ear;
+pub(crate) mod ear;
+mod prose;
 pub(crate) mod room;
 pub(crate) mod stamp;
 pub(crate) mod tally;
+pub(crate) mod tls;
 pub(crate) mod track;
 pub(crate) mod walk;
 pub(crate) mod wire;
@@ -49,6 +52,7 @@ pub(crate) struct Engine {
     sockets: Sockets,
     pub(crate) rooms: Vec<Room>,
     buffer: Vec<u8>,
+    inflater: Inflater,
     pub(crate) tally: Tally,
     second_ends_us: u64,
 }
@@ -87,6 +91,7 @@ impl Engine {
             sockets: Sockets::default(),
             rooms,
             buffer: vec![0; BUFFER_BYTES],
+            inflater: Inflater::new(),
             tally: Tally::new(groups)?,
             second_ends_us: u64::MAX,
         })
@@ -282,21 +287,21 @@ impl Engine {
     fn receive(&mut self, slot: usize) {
         let began = self.began;
         for _ in 0..READS_PER_TURN {
-            let got = self.with(slot, |connection, ear, buffer| {
+            let is_all = self.with(slot, |connection, ear, buffer| {
                 let got = connection.read(buffer)?;
-                let (Got::Full(bytes) | Got::Last(bytes)) = got else {
+                let Got::Something(read) = got else {
                     ensure!(got != Got::End, "the connection ended without a close frame");
-                    return Ok(got);
+                    return Ok(true);
                 };
                 ear.now_us = micros(began.elapsed());
-                ear.tally.bytes += bytes as u64;
-                let taken = ear.listen(connection, &buffer[..bytes])?;
-                connection.keep(&buffer[taken..bytes]);
-                Ok(got)
+                ear.tally.bytes += read.wire_bytes as u64;
+                let taken = ear.listen(connection, &buffer[..read.bytes])?;
+                connection.keep(&buffer[taken..read.bytes]);
+                Ok(read.is_all)
             });
-            match got {
-                Some(Got::Full(_)) => {}
-                Some(_) => return self.answer(slot),
+            match is_all {
+                Some(false) => {}
+                Some(true) => return self.answer(slot),
                 None => return,
             }
         }
@@ -307,7 +312,7 @@ impl Engine {
     /// Sends what reading made the connection say.
     fn answer(&mut self, slot: usize) {
         let connection = self.sockets.slots[slot].as_ref();
-        if connection.is_some_and(|connection| connection.unsent() > 0) {
+        if connection.is_some_and(Connection::has_unsent) {
             self.sockets.talking.push(slot);
         }
     }
@@ -322,7 +327,8 @@ impl Engine {
         let connection = self.sockets.slots.get_mut(slot)?.as_mut()?;
         let phase = connection.phase;
         let (rooms, tally) = (&mut self.rooms[..], &mut self.tally);
-        let mut ear = Ear { dialect: self.dialect, rooms, tally, now_us: 0 };
+        let inflater = &mut self.inflater;
+        let mut ear = Ear { dialect: self.dialect, rooms, tally, inflater, now_us: 0 };
         match deal(connection, &mut ear, &mut self.buffer) {
             Ok(done) => {
                 if phase != Phase::Live && connection.phase == Phase::Live {

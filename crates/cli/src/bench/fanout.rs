@@ -11,6 +11,9 @@ use super::report::{Figures, Report};
 use super::scene::{Layout, Measurement, Scene, Span};
 use super::target::TargetArgs;
 
+/// What is compressed.
+const COMPRESSED: &str = "JSON and text of 128 bytes and more are, in rooms whose rule says so";
+
 /// How much load.
 #[derive(Debug, Clone, Args)]
 pub(super) struct FanoutArgs {
@@ -38,16 +41,27 @@ pub(super) struct FanoutArgs {
 pub(super) fn run(args: &FanoutArgs) -> anyhow::Result<Report> {
     args.target.prepare()?;
     let mut progress = Progress::new();
-    let (mut figures, mut report) = (Figures::default(), Report::default());
+    let mut report = Report::default();
+    let variants = args.target.variants();
+    let mut figures: Vec<_> = variants.iter().map(|_| Figures::default()).collect();
     for round in 1..=args.rounds {
-        progress.stage(format!("round {round} of {}: server", args.rounds));
-        let target = args.target.open()?;
-        let scene = Scene::open(&target, &args.layout, &mut progress)?;
-        let (server, faults) = measure(scene, args, &mut progress)?;
-        drop(target);
-        report.faults.extend(faults);
-        add_server(&mut figures, &server);
-        let mut last = vec![("server", server.clone())];
+        let mut last = Vec::new();
+        for ((name, target), figures) in variants.iter().zip(&mut figures) {
+            progress.stage(format!("round {round} of {}: {name}", args.rounds));
+            let target = target.open()?;
+            let scene = Scene::open(&target, &args.layout, &mut progress)?;
+            let (server, faults) = measure(scene, args, &mut progress)?;
+            report.faults.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
+            add_server(figures, &server);
+            if target.is_deflated && server.compressed == 0 && report.notes.is_empty() {
+                report.notes.push(format!("{name}: nothing came compressed ({COMPRESSED})"));
+            }
+            if let Some((_, plain)) = last.first() {
+                add_beside(figures, &server, plain);
+            }
+            last.push((*name, server));
+        }
+        let (server, figures) = (last[0].1.clone(), &mut figures[0]);
         let second = args.bare_ring.then_some(("bare ring", "server / bare ring", Way::Ring));
         let ways = [("bare program", "server / bare program", Way::Send)].into_iter().chain(second);
         for (name, ratio, way) in ways.filter(|_| args.target.is_own()) {
@@ -63,7 +77,9 @@ pub(super) fn run(args: &FanoutArgs) -> anyhow::Result<Report> {
         report.charts = vec![charts::latencies(&last), charts::throughput(&last), charts::memory(&last)];
         report.title = title(args, server.frame_bytes);
     }
-    report.sections.push(figures.section("each delivery"));
+    let sections = variants.iter().zip(figures);
+    report.sections =
+        sections.map(|((name, _), figures)| figures.section(&format!("each delivery: {name}"))).collect();
     Ok(report)
 }
 
@@ -88,7 +104,16 @@ fn add_server(figures: &mut Figures, server: &Measurement) {
     figures.add("delivery p99", "ms", server.latency_ms(0.99));
     figures.add("delivery p99.9", "ms", server.latency_ms(0.999));
     figures.add("deliveries", "", server.delivered as f64);
+    figures.add("on the wire", "bytes per delivery", server.wire_bytes_per_delivery());
     figures.add("core of the generator", "% busy", server.generator * 100.0);
+}
+
+/// Adds what TLS or compression costs, and saves.
+fn add_beside(figures: &mut Figures, server: &Measurement, plain: &Measurement) {
+    let cpu = server.cpu_us_per_delivery().zip(plain.cpu_us_per_delivery());
+    figures.add_if("CPU / that without", "", cpu.map(|(with, without)| with / without));
+    let [with, without] = [server, plain].map(Measurement::wire_bytes_per_delivery);
+    figures.add("bytes / those without", "", with / without);
 }
 
 fn title(args: &FanoutArgs, frame_bytes: usize) -> String {

@@ -44,29 +44,38 @@ pub(super) struct IdleArgs {
 pub(super) fn run(args: &IdleArgs) -> anyhow::Result<Report> {
     args.target.prepare()?;
     let mut progress = Progress::new();
-    let (mut figures, mut report) = (Figures::default(), Report::default());
+    let mut report = Report::default();
+    let variants = args.target.variants();
+    let mut figures: Vec<_> = variants.iter().map(|_| Figures::default()).collect();
     for round in 1..=args.rounds {
-        progress.stage(format!("round {round} of {}", args.rounds));
-        let target = args.target.open()?;
-        measure(args, &target, &mut progress, &mut figures, &mut report)?;
+        let mut memory = Vec::new();
+        for ((name, target), figures) in variants.iter().zip(&mut figures) {
+            progress.stage(format!("round {round} of {}: {name}", args.rounds));
+            let points = measure(args, &target.open()?, &mut progress, figures, &mut report)?;
+            memory.push(Line { name: (*name).to_owned(), points });
+        }
+        report.charts = vec![Chart::new("memory while idling, last round", ["seconds", "MiB"], memory)];
     }
     report.title = format!(
         "idle: up to {} connections, each with its own user, in {} rooms, {:?}, {} s",
         args.connections, args.rooms, args.dialect, args.seconds
     );
-    report.sections.push(figures.section("idle connections"));
+    let sections = variants.iter().zip(figures);
+    report.sections =
+        sections.map(|((name, _), figures)| figures.section(&format!("idle connections: {name}"))).collect();
     report.notes.sort();
     report.notes.dedup();
     Ok(report)
 }
 
+/// Returns the memory while idling.
 fn measure(
     args: &IdleArgs,
     target: &Target,
     progress: &mut Progress,
     figures: &mut Figures,
     report: &mut Report,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<(f64, f64)>> {
     let names: Vec<_> = (0..args.rooms).map(|room| target.room(room)).collect();
     let rooms =
         names.iter().map(|name| Room::new(args.dialect, name, 0, 0)).collect::<anyhow::Result<_>>()?;
@@ -95,9 +104,7 @@ fn measure(
         figures.add("CPU of 100,000 of them, extrapolated", "% of a core", share / live as f64 * MANY);
     }
     report.faults.extend(engine.tally.closed.iter().map(|(reason, times)| format!("{times} x {reason}")));
-    let memory = Line { name: "server".into(), points: points.memory };
-    report.charts = vec![Chart::new("memory while idling, last round", ["seconds", "MiB"], vec![memory])];
-    Ok(())
+    Ok(points.memory)
 }
 
 /// What was seen each second.

@@ -1,19 +1,22 @@
 //! Publishers, as many as wanted: each with several messages in flight, or at a fixed rate.
 
-use std::cell::RefCell;
-use std::path::Path;
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use hdrhistogram::Histogram;
+use parlour_protocol::RoomName;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 
-use super::process::Measured;
+use super::engine::stamp::Stamp;
+use super::engine::wire::{Dialect, Template};
+use super::progress::{PAUSE, Progress};
 use super::raw::{self, Listener, Talker};
-use crate::admin;
+use super::target::Target;
 
 /// Bytes of text in a message.
 pub(super) const TEXT_BYTES: usize = 128;
@@ -21,59 +24,6 @@ pub(super) const TEXT_BYTES: usize = 128;
 const ROOMS_PER_CONNECTION: u16 = 512;
 /// Longest wait for a server that answers nothing any more.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A server that keeps messages, and where it is.
-#[derive(Debug)]
-pub(super) struct Served {
-    _process: Measured,
-    /// Of clients.
-    pub(super) address: String,
-    admin: String,
-}
-
-/// What the server has counted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Counts {
-    pub(super) commits: f64,
-    /// In all commits.
-    pub(super) messages: f64,
-    /// Questions to the store.
-    pub(super) reads: f64,
-}
-
-impl Served {
-    /// Starts a server without limits, on a directory or a PostgreSQL database.
-    pub(super) fn start(program: &Path, directory: &Path, database: Option<&str>) -> anyhow::Result<Self> {
-        let directory = directory.to_string_lossy();
-        let free = "127.0.0.1:0";
-        let mut args = vec!["dev", "--no-limits", "--listen", free, "--admin-listen", free];
-        let setting = database.map(|url| format!("database={url}"));
-        match &setting {
-            Some(setting) => args.extend(["--set", setting]),
-            None => args.extend(["--data-dir", &*directory]),
-        }
-        let mut process = Measured::start(program, &args)?;
-        let address = process.line_with("Web client  http://")?;
-        let admin = process.line_with("Metrics     http://")?;
-        let admin = admin.trim_end_matches("/metrics").to_owned();
-        Ok(Self { _process: process, address, admin })
-    }
-
-    /// Reads the metrics.
-    pub(super) fn counts(&self) -> anyhow::Result<Counts> {
-        let page = admin::ask("GET", &self.admin, "/metrics")?;
-        let count = |name: &str| {
-            let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-            let count = line.and_then(|value| value.parse::<f64>().ok());
-            count.with_context(|| format!("the server does not count {name}"))
-        };
-        Ok(Counts {
-            commits: count("parlour_commits_total")?,
-            messages: count("parlour_commit_batch_messages_sum")?,
-            reads: count("parlour_store_reads_total")?,
-        })
-    }
-}
 
 /// Who publishes where.
 #[derive(Debug, Clone, Copy)]
@@ -96,37 +46,53 @@ impl Load {
     ///
     /// At a fixed rate the time counts from the moment when a message was due, so that a server that
     /// hesitates is not measured less often (coordinated omission).
+    ///
+    /// # Errors
+    /// A server that refuses, ends a connection, or does not acknowledge.
     pub(super) async fn run(
         self,
-        address: &str,
+        target: &Target,
         pace: Pace,
         span: Duration,
+        progress: &mut Progress,
     ) -> anyhow::Result<Histogram<u64>> {
         let everything = async {
             let mut publishers = Vec::with_capacity(self.publishers);
             for number in 0..self.publishers {
-                publishers.push(Publisher::connect(address, Share { load: self, number }).await?);
+                publishers.push(Publisher::connect(target, Share { load: self, number }).await?);
+                progress.show(|| format!("{} connected", number + 1));
             }
-            let begin = Instant::now();
+            let (begin, acked) = (Instant::now(), Rc::new(Cell::new(0)));
             let tasks = publishers.into_iter().map(|publisher| {
-                let publishing = publisher.run(pace, begin, begin + span);
+                let publishing = publisher.run(pace, begin, begin + span, Rc::clone(&acked));
                 tokio::task::spawn_local(timeout(span + PATIENCE, publishing))
             });
-            let mut all = Histogram::new(3)?;
-            for task in tasks.collect::<Vec<_>>() {
-                all.add(task.await?.context("acknowledgements did not come")??)?;
+            let tasks: Vec<_> = tasks.collect();
+            let mut gathering = pin!(async {
+                let mut all = Histogram::new(3)?;
+                for task in tasks {
+                    all.add(task.await?.context("acknowledgements did not come")??)?;
+                }
+                anyhow::Ok(all)
+            });
+            let mut ticks = interval(PAUSE);
+            loop {
+                tokio::select! {
+                    all = &mut gathering => return all,
+                    _ = ticks.tick() => progress.show(|| format!("{} acknowledged", acked.get())),
+                }
             }
-            Ok(all)
         };
         LocalSet::new().run_until(everything).await
     }
 }
 
 /// One connection.
-#[derive(Debug)]
 struct Publisher {
     listener: Listener,
     talker: Talker,
+    /// One for each of its rooms, which have their turns.
+    templates: Vec<Template>,
     share: Share,
 }
 
@@ -145,13 +111,12 @@ impl Share {
         part.clamp(1, usize::from(ROOMS_PER_CONNECTION))
     }
 
-    fn room(self, message: usize) -> String {
-        let room = (self.number + message % self.rooms() * self.load.publishers) % self.load.rooms;
-        format!("bench-{room}")
+    fn room(self, index: usize) -> usize {
+        (self.number + index * self.load.publishers) % self.load.rooms
     }
 }
 
-/// What was sent and what of it was acknowledged. The id of a request is its index.
+/// What was sent and what of it was acknowledged. The id of a request counts from 1.
 #[derive(Debug, Default)]
 struct Flight {
     due: Vec<Instant>,
@@ -164,10 +129,12 @@ impl Flight {
     }
 
     fn land(&mut self, frame: &[u8], latencies: &mut Histogram<u64>) -> anyhow::Result<()> {
-        let Some(id) = frame.strip_prefix(br#"{"type":"ack","id":"#).and_then(raw::number) else {
+        let Some(rest) = frame.strip_prefix(br#"{"type":"ack","id":""#) else {
             return refuse_error(frame);
         };
-        let due = self.due.get(usize::try_from(id)?).context("an acknowledgement of nothing")?;
+        let id = rest.first_chunk::<8>().and_then(|id| std::str::from_utf8(id).ok()?.parse::<usize>().ok());
+        let due = id.and_then(|id| self.due.get(id.checked_sub(1)?));
+        let due = due.context("an acknowledgement of nothing")?;
         latencies.record(u64::try_from(due.elapsed().as_micros())?)?;
         self.acked += 1;
         Ok(())
@@ -176,27 +143,34 @@ impl Flight {
 
 impl Publisher {
     /// Connects and enters the publisher's rooms.
-    async fn connect(address: &str, share: Share) -> anyhow::Result<Self> {
-        let (listener, talker) = raw::connect(address, &format!("user=u{}", share.number)).await?;
-        let mut publisher = Self { listener, talker, share };
+    async fn connect(target: &Target, share: Share) -> anyhow::Result<Self> {
+        let (mut listener, talker) = raw::connect(target, share.number).await?;
+        let mut templates = Vec::with_capacity(share.rooms());
         for id in 0..share.rooms() {
-            let room = share.room(id);
+            let room = RoomName::parse(&target.room(share.room(id)))?;
             let join = format!(r#"{{"type":"join","id":{id},"payload":{{"room":"{room}","history":0}}}}"#);
-            publisher.talker.say(&join).await?;
+            talker.say(&join).await?;
+            templates.push(Template::new(Dialect::Json, &room, TEXT_BYTES)?);
         }
         let mut entered = 0;
         while entered < share.rooms() {
-            let heard = publisher.listener.listen(|frame| {
+            let heard = listener.listen(|frame| {
                 entered += usize::from(frame.starts_with(br#"{"type":"joined""#));
                 refuse_error(frame)
             });
             timeout(PATIENCE, heard).await.context("a room does not answer")??;
         }
-        Ok(publisher)
+        Ok(Self { listener, talker, templates, share })
     }
 
-    async fn run(self, pace: Pace, begin: Instant, end: Instant) -> anyhow::Result<Histogram<u64>> {
-        let Self { mut listener, mut talker, share } = self;
+    async fn run(
+        self,
+        pace: Pace,
+        begin: Instant,
+        end: Instant,
+        acked: Rc<Cell<u64>>,
+    ) -> anyhow::Result<Histogram<u64>> {
+        let Self { mut listener, talker, mut templates, share } = self;
         let (flight, landed) = (RefCell::new(Flight::default()), Notify::new());
         let mut latencies = Histogram::new(3)?;
         let mut talking = pin!(async {
@@ -206,7 +180,7 @@ impl Publisher {
                         while flight.borrow().len() >= most {
                             landed.notified().await;
                         }
-                        publish(&mut talker, share, &flight, Instant::now()).await?;
+                        publish(&talker, &mut templates, &flight, Instant::now()).await?;
                     }
                 }
                 Pace::PerSecond(rate) => {
@@ -217,7 +191,7 @@ impl Publisher {
                             break;
                         }
                         sleep_until(due).await;
-                        publish(&mut talker, share, &flight, due).await?;
+                        publish(&talker, &mut templates, &flight, due).await?;
                         due = after(turn);
                     }
                 }
@@ -226,6 +200,7 @@ impl Publisher {
         });
         let mut is_talking = true;
         while is_talking || flight.borrow().len() > 0 {
+            let before = flight.borrow().acked;
             tokio::select! {
                 talked = &mut talking, if is_talking => {
                     talked?;
@@ -233,6 +208,7 @@ impl Publisher {
                 }
                 heard = listener.listen(|frame| flight.borrow_mut().land(frame, &mut latencies)) => {
                     heard?;
+                    acked.set(acked.get() + (flight.borrow().acked - before) as u64);
                     landed.notify_one();
                 }
             }
@@ -242,15 +218,16 @@ impl Publisher {
 }
 
 async fn publish(
-    talker: &mut Talker,
-    share: Share,
+    talker: &Talker,
+    templates: &mut [Template],
     flight: &RefCell<Flight>,
     due: Instant,
 ) -> anyhow::Result<()> {
-    let id = flight.borrow().due.len();
+    let number = flight.borrow().due.len();
     flight.borrow_mut().due.push(due);
-    let payload = format!(r#"{{"room":"{}","text":"{:x>TEXT_BYTES$}"}}"#, share.room(id), "");
-    talker.say(&format!(r#"{{"type":"publish","id":{id},"payload":{payload}}}"#)).await
+    let room = number % templates.len();
+    let stamp = Stamp { counter: number as u64 + 1, room: 0, due_us: 0 };
+    talker.send(templates[room].stamped(stamp)?.to_vec()).await
 }
 
 /// Nothing may be refused in a benchmark.

@@ -1,55 +1,85 @@
-//! A client that costs the generator almost nothing: it looks at frames where they lie, one at a
-//! time, and sends with a mask of zeros, which leaves the text as it is.
+//! A client for scenarios whose connections are tasks: JSON, looked at where it lies, one frame at a
+//! time, and sent with a mask of zeros, which leaves the text as it is.
 
-use std::io::ErrorKind;
-use std::rc::Rc;
-
-use anyhow::{Context as _, bail};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use anyhow::{Context as _, ensure};
+use parlour_websocket::{Inflater, Opcode, encode};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
+
+use super::engine::ear::{MOST_INFLATED, closing, upgrade};
+use super::engine::walk;
+use super::engine::wire::Dialect;
+use super::target::Target;
 
 /// Most bytes of one read.
 const READ_BYTES: usize = 64 * 1024;
+/// Frames that wait to be written.
+const FRAMES: usize = 64;
+
+/// What carries frames: TCP, or TLS over it.
+trait Socket: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket for S {}
 
 /// The half that listens.
-#[derive(Debug)]
 pub(super) struct Listener {
-    socket: Rc<TcpStream>,
+    input: ReadHalf<Box<dyn Socket>>,
+    /// For answers to pings.
+    out: mpsc::Sender<Vec<u8>>,
     /// What has come and is no whole frame yet.
     buffer: Vec<u8>,
+    /// Where compression was agreed to.
+    inflater: Option<Inflater>,
 }
 
 /// The half that talks.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Talker {
-    socket: Rc<TcpStream>,
-    frame: Vec<u8>,
+    out: mpsc::Sender<Vec<u8>>,
 }
 
-/// Connects with the JSON dialect. `query` follows `/ws?`.
-pub(super) async fn connect(address: &str, query: &str) -> anyhow::Result<(Listener, Talker)> {
-    let mut socket = TcpStream::connect(address).await?;
-    socket.set_nodelay(true)?;
-    let request = format!(
-        "GET /ws?format=json&{query} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: cGFybG91ci1iZW5jaC0wMQ==\r\n\r\n"
-    );
-    socket.write_all(request.as_bytes()).await?;
-    let mut buffer = Vec::new();
-    let end = loop {
-        if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-            break at + 4;
-        }
-        if socket.read_buf(&mut buffer).await? == 0 {
-            bail!("the connection ended in the handshake");
+/// Connects a user, who is in no room yet. Must be called within a `LocalSet`.
+///
+/// # Errors
+/// Of the network, and whatever is no WebSocket.
+pub(super) async fn connect(target: &Target, user: usize) -> anyhow::Result<(Listener, Talker)> {
+    let tcp = TcpStream::connect(target.address).await?;
+    tcp.set_nodelay(true)?;
+    let mut socket: Box<dyn Socket> = match &target.trust {
+        None => Box::new(tcp),
+        Some(trust) => {
+            Box::new(TlsConnector::from(trust.config.clone()).connect(trust.name.clone(), tcp).await?)
         }
     };
-    if !buffer.starts_with(b"HTTP/1.1 101 ") {
-        bail!("no upgrade: {}", String::from_utf8_lossy(&buffer[..end]).trim());
+    socket.write_all(&target.request(Dialect::Json, user, None)?).await?;
+    let mut buffer = Vec::new();
+    let length = loop {
+        ensure!(socket.read_buf(&mut buffer).await? > 0, "the connection ended in the handshake");
+        if let Some(length) = upgrade(&buffer, target.is_deflated)? {
+            break length;
+        }
+    };
+    buffer.drain(..length);
+    let (input, output) = tokio::io::split(socket);
+    let (out, frames) = mpsc::channel(FRAMES);
+    tokio::task::spawn_local(write(output, frames));
+    let inflater = target.is_deflated.then(Inflater::new);
+    Ok((Listener { input, out: out.clone(), buffer, inflater }, Talker { out }))
+}
+
+/// Writes whole frames, as many as there are at once, until nobody has any more: answers to pings
+/// never come into the middle of what is said.
+async fn write(mut output: WriteHalf<Box<dyn Socket>>, mut frames: mpsc::Receiver<Vec<u8>>) {
+    let mut waiting = Vec::new();
+    while frames.recv_many(&mut waiting, FRAMES).await > 0 {
+        // The one who listens hears why the connection has ended.
+        if output.write_all(&waiting.concat()).await.is_err() || output.flush().await.is_err() {
+            return;
+        }
+        waiting.clear();
     }
-    buffer.drain(..end);
-    let socket = Rc::new(socket);
-    Ok((Listener { socket: Rc::clone(&socket), buffer }, Talker { socket, frame: Vec::new() }))
 }
 
 impl Listener {
@@ -61,100 +91,51 @@ impl Listener {
         &mut self,
         mut each: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        while frame(&self.buffer).is_none() {
+        while walk::first(&self.buffer)?.is_none() {
             self.buffer.reserve(READ_BYTES);
-            self.socket.readable().await?;
-            match self.socket.try_read_buf(&mut self.buffer) {
-                Ok(0) => bail!("the connection ended"),
-                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error.into()),
-                _ => {}
-            }
+            ensure!(self.input.read_buf(&mut self.buffer).await? > 0, "the connection ended");
         }
         let mut taken = 0;
-        while let Some((begin, end)) = frame(&self.buffer[taken..]) {
-            let (kind, text) = (self.buffer[taken] & 0x0f, &self.buffer[taken + begin..taken + end]);
-            match kind {
-                1 => each(text)?,
-                8 => bail!("closed: {}", String::from_utf8_lossy(text.get(2..).unwrap_or_default())),
-                9 => self.answer(text)?,
+        while let Some((frame, length)) = walk::first(&self.buffer[taken..])? {
+            match (frame.opcode, &mut self.inflater) {
+                (1, Some(inflater)) if frame.is_compressed => {
+                    each(inflater.inflate(frame.payload, MOST_INFLATED)?)?;
+                }
+                (1, _) => each(frame.payload)?,
+                (8, _) => anyhow::bail!("{}", closing(frame.payload)),
+                (9, _) => {
+                    // A socket without room for a few bytes has more to say than this.
+                    let _ = self.out.try_send(masked(Opcode::Pong, frame.payload));
+                }
                 _ => {}
             }
-            taken += end;
+            taken += length;
         }
         self.buffer.drain(..taken);
-        Ok(())
-    }
-
-    fn answer(&self, ping: &[u8]) -> anyhow::Result<()> {
-        let length = u8::try_from(ping.len())?;
-        let pong = [&[0x8a, 0x80 | length, 0, 0, 0, 0], ping].concat();
-        // A socket without room for a few bytes has more to say than this.
-        let _ = self.socket.try_write(&pong);
         Ok(())
     }
 }
 
 impl Talker {
-    /// Sends a text of less than 64 KiB.
-    pub(super) async fn say(&mut self, text: &str) -> anyhow::Result<()> {
-        self.frame.clear();
-        self.frame.push(0x81);
-        match u8::try_from(text.len()).ok().filter(|short| *short < 126) {
-            Some(short) => self.frame.push(0x80 | short),
-            None => {
-                let length = u16::try_from(text.len()).context("a text of 64 KiB or more")?;
-                self.frame.push(0x80 | 126);
-                self.frame.extend_from_slice(&length.to_be_bytes());
-            }
-        }
-        self.frame.extend_from_slice(&[0; 4]);
-        self.frame.extend_from_slice(text.as_bytes());
-        let mut rest = &self.frame[..];
-        while !rest.is_empty() {
-            self.socket.writable().await?;
-            match self.socket.try_write(rest) {
-                Ok(written) => rest = &rest[written..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+    /// Sends a text.
+    ///
+    /// # Errors
+    /// The end of the connection.
+    pub(super) async fn say(&self, text: &str) -> anyhow::Result<()> {
+        self.send(masked(Opcode::Text, text.as_bytes())).await
+    }
+
+    /// Sends a masked frame.
+    ///
+    /// # Errors
+    /// The end of the connection.
+    pub(super) async fn send(&self, frame: Vec<u8>) -> anyhow::Result<()> {
+        self.out.send(frame).await.ok().context("the connection ended")
     }
 }
 
-/// Finds the first whole frame of a server: where its text begins and ends.
-fn frame(bytes: &[u8]) -> Option<(usize, usize)> {
-    let (begin, length) = match *bytes.get(1)? {
-        126 => (4, u64::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?))),
-        127 => (10, u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
-        short => (2, u64::from(short)),
-    };
-    let end = begin + usize::try_from(length).ok()?;
-    (bytes.len() >= end).then_some((begin, end))
-}
-
-/// Reads the number that a text begins with.
-pub(super) fn number(text: &[u8]) -> Option<u64> {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frames_are_found_whole_or_not_at_all() {
-        assert_eq!(frame(b"\x81\x02hi\x81"), Some((2, 4)));
-        assert_eq!(frame(b"\x81\x03hi"), None);
-        let long = [&[0x81, 126, 1, 0][..], &[b'x'; 256]].concat();
-        assert_eq!((frame(&long), frame(&long[..259])), (Some((4, 260)), None));
-        let longer = [&[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], &[b'x'; 65_536]].concat();
-        assert_eq!(frame(&longer), Some((10, 65_546)));
-    }
-
-    #[test]
-    fn numbers_end_where_their_digits_end() {
-        assert_eq!((number(b"42,\"x\""), number(b",1")), (Some(42), None));
-    }
+fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(payload.len() + 14);
+    encode::masked_frame(&mut frame, opcode, payload, [0; 4]);
+    frame
 }

@@ -75,7 +75,8 @@ fn measure(
     let mut feed = Measured::start(&super::program(None)?, &[&words[..], &more].concat())?;
     let address = feed.line_with("listening on ")?.parse()?;
     let mut engine = Engine::new(args.dialect, vec![Room::new(args.dialect, ROOM, 0, args.text_bytes)?])?;
-    let dial = |_| Ok(Dial { address, source: None, room: 0, greeting: Greeting::Room(vec![0; 4]) });
+    let greeting = || Greeting::Room(vec![0; 4]);
+    let dial = |_| Ok(Dial { address, source: None, room: 0, trust: None, greeting: greeting() });
     let opened = open_all(&mut engine, (0..args.connections).map(dial), progress)?;
     engine.expect_all();
     engine.rooms[0].said = args.messages;
@@ -84,6 +85,8 @@ fn measure(
     engine.say(*opened.ids.first().context("at least one connection")?, b"!");
     while engine.tally.delivered < engine.wanted() && engine.live() > 0 {
         engine.turn(Duration::from_millis(100))?;
+        let received = engine.tally.delivered;
+        progress.show(|| format!("{received} received"));
     }
     let (seconds, busy_s) = (began.elapsed().as_secs_f64(), (Usage::own().cpu_ns()? - own) as f64 / 1e9);
     engine.note_losses();

@@ -10,7 +10,7 @@ use super::crowd::open_everybody;
 use super::engine::Engine;
 use super::engine::connection::{Dial, Greeting, Id};
 use super::engine::room::Room;
-use super::engine::tally::Second;
+use super::engine::tally::{Second, Tally};
 use super::engine::wire::Dialect;
 use super::pace::Pace;
 use super::process::{Measured, Usage};
@@ -76,6 +76,10 @@ pub(crate) struct Measurement {
     /// Share of a core that the generator needed, from 0 to 1.
     pub(crate) generator: f64,
     pub(crate) frame_bytes: usize,
+    /// Everything that came over the network, heartbeats and notices too.
+    pub(crate) wire_bytes: u64,
+    /// Frames that came compressed.
+    pub(crate) compressed: u64,
     /// Pairs of a quantile and the latency there, in milliseconds.
     pub(crate) latencies: Vec<(f64, f64)>,
     pub(crate) seconds: Vec<Second>,
@@ -147,7 +151,7 @@ impl Scene {
         let dials = (0..layout.rooms * layout.members).map(|member| {
             let room = member / layout.members;
             let greeting = Greeting::Room(u32::try_from(room)?.to_be_bytes().to_vec());
-            Ok(Dial { address, source: None, room, greeting })
+            Ok(Dial { address, source: None, room, trust: None, greeting })
         });
         let ids = open_everybody(&mut engine, dials, progress)?;
         let first = *ids.first().context("at least one member")?;
@@ -192,7 +196,7 @@ impl Scene {
             self.play(per_second, span.warm_up, progress, beside)?;
             self.drain(span.drain)?;
         }
-        let delivered = self.engine.tally.delivered;
+        let Tally { delivered, bytes, compressed, .. } = self.engine.tally;
         let cpu = self.usage.map(Usage::cpu_ns).transpose()?;
         let (own, began) = (Usage::own().cpu_ns()?, Instant::now());
         self.engine.measure();
@@ -210,6 +214,8 @@ impl Scene {
             cpu_ns,
             generator,
             frame_bytes: tally.frame_bytes,
+            wire_bytes: tally.bytes - bytes,
+            compressed: tally.compressed - compressed,
             latencies: QUANTILES.map(|quantile| (quantile, tally.groups[0].quantile_ms(quantile))).to_vec(),
             seconds: tally.groups[0].seconds.clone(),
             memory: std::mem::take(&mut self.memory),
@@ -288,6 +294,11 @@ impl Measurement {
     pub(crate) fn latency_ms(&self, quantile: f64) -> f64 {
         let found = self.latencies.iter().find(|(known, _)| *known == quantile);
         found.map_or(f64::NAN, |(_, latency)| *latency)
+    }
+
+    /// Returns how many bytes came over the network for each delivery.
+    pub(crate) fn wire_bytes_per_delivery(&self) -> f64 {
+        self.wire_bytes as f64 / self.delivered.max(1) as f64
     }
 
     /// Returns the CPU time of the server for each delivery, in microseconds.

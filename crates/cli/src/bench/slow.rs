@@ -106,7 +106,7 @@ fn measure(
     };
     let measurement = scene.measure(args.rate, span, progress)?;
     let faults = scene.faults(measurement.is_complete);
-    let memory = recover(args, &target, &mut scene, without)?;
+    let memory = recover(args, &target, &mut scene, without, progress)?;
     let evicted = target.metrics()?.map(|metrics| metrics.get("parlour_evicted_slow_total")).transpose()?;
     Ok(Outcome { measurement, faults, memory, evicted })
 }
@@ -117,6 +117,7 @@ fn recover(
     target: &Target,
     scene: &mut Scene,
     wanted: Option<u64>,
+    progress: &mut Progress,
 ) -> anyhow::Result<Option<u64>> {
     let end = Instant::now() + Duration::from_secs_f64(args.recovery);
     loop {
@@ -126,5 +127,6 @@ fn recover(
             return Ok(memory);
         }
         scene.engine.turn(Duration::from_millis(100))?;
+        progress.show(|| "waiting for the memory to come back".to_owned());
     }
 }

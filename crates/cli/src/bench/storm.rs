@@ -1,30 +1,32 @@
 //! Everybody comes back at about the same time, each having missed the same part of one busy room:
-//! whether all of them get all of it, what that costs the database, and whether others notice.
+//! whether all of them get all of it, what that costs, and whether others notice.
 
 use std::cell::{Cell, RefCell};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use hdrhistogram::Histogram;
-use parlour_server::config;
+use parlour_protocol::RoomName;
 use serde::Deserialize;
 use tokio::task::LocalSet;
-use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
-use super::load::{Served, TEXT_BYTES, refuse_error};
-use super::process::pin_generator;
-use super::program;
+use super::engine::wire::{Dialect, Heard};
+use super::limit::Place;
+use super::load::refuse_error;
+use super::process::Usage;
+use super::progress::Progress;
 use super::raw::{self, Listener, Talker};
 use super::report::{Figures, Report};
+use super::target::{Counts, Target, TargetArgs};
+use speaker::Speaker;
 
-/// A message of the room, up to its number.
-const MESSAGE: &[u8] = br#"{"type":"message","payload":{"room":"storm","seq":"#;
-/// What stands between the number of a message and the time in its text.
-const SAID: &[u8] = br#","sender":"speaker","text":""#;
-const JOINED: &[u8] = br#"{"type":"joined""#;
+mod returning;
+mod speaker;
+
 /// Messages that the room has beside those that are missed.
 const EARLIER: u64 = 1_000;
 /// Longest wait for those who come back, and for the server.
@@ -40,8 +42,8 @@ pub(super) struct StormArgs {
     #[arg(long, default_value_t = 200)]
     missed: u64,
     /// Seconds within which all come back
-    #[arg(long, default_value_t = 10)]
-    window: u64,
+    #[arg(long, default_value_t = 10.0)]
+    window: f64,
     /// Messages per second in the room, before and during the storm
     #[arg(long, default_value_t = 10)]
     rate: u32,
@@ -49,25 +51,27 @@ pub(super) struct StormArgs {
     #[arg(long, default_value_t = 20)]
     witnesses: usize,
     /// Seconds of quiet traffic before the storm
-    #[arg(long, default_value_t = 10)]
-    before: u64,
-    /// Measurements, each with a new server and database
+    #[arg(long, default_value_t = 10.0)]
+    before: f64,
+    /// Measurements, each with a room of its own and, unless there is a URL, a server of its own
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Where the databases lie
     #[arg(long, default_value = "target/bench-data")]
     data_dir: PathBuf,
-    /// The program to measure instead of this one
-    #[arg(long)]
-    program: Option<PathBuf>,
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
 /// What one storm gave.
 struct Storm {
     /// Clients whose stream had no hole and no double, to the last message.
     exact: usize,
-    reads_before: f64,
-    reads_during: f64,
+    /// Reads of the store, where they can be asked for.
+    reads_before: Option<f64>,
+    reads_during: Option<f64>,
+    /// CPU time of the server, if that can be seen.
+    cpu_s: Option<f64>,
     p99_before_ms: f64,
     p99_during_ms: f64,
     /// From coming back to having everything, the slowest.
@@ -77,21 +81,23 @@ struct Storm {
 }
 
 pub(super) async fn run(args: StormArgs) -> anyhow::Result<Report> {
-    let program = program(args.program.clone())?;
-    config::raise_open_files();
-    pin_generator()?;
+    args.target.prepare()?;
+    let mut progress = Progress::new();
     let (mut figures, mut report) = (Figures::default(), Report::default());
     for round in 0..args.rounds {
+        progress.stage(format!("round {} of {}", round + 1, args.rounds));
         let directory = args.data_dir.join(format!("{}-{round}", std::process::id()));
-        std::fs::create_dir_all(&directory)?;
-        let storm = LocalSet::new().run_until(measure(&program, &directory, &args)).await?;
-        std::fs::remove_dir_all(&directory)?;
+        let target = args.target.open_durable(Place::Directory(&directory))?;
+        let room = RoomName::parse(&target.room(0))?;
+        let measured = measure(Rc::new(Scene::new(target, room)?), &args, &mut progress);
+        let storm = LocalSet::new().run_until(measured).await?;
+        if args.target.is_own() {
+            std::fs::remove_dir_all(&directory)?;
+        }
         add(&mut figures, &storm);
         let inexact = args.clients - storm.exact;
         if inexact > 0 {
-            report
-                .faults
-                .push(format!("room storm: {inexact} of {} did not get every message once", args.clients));
+            report.faults.push(format!("{inexact} of {} did not get every message once", args.clients));
         }
     }
     let StormArgs { clients, missed, window, rate, witnesses, before, .. } = args;
@@ -105,8 +111,9 @@ pub(super) async fn run(args: StormArgs) -> anyhow::Result<Report> {
 
 fn add(figures: &mut Figures, storm: &Storm) {
     figures.add("clients with every message once", "", storm.exact as f64);
-    figures.add("reads of the store, quiet", "", storm.reads_before);
-    figures.add("reads of the store, storm", "", storm.reads_during);
+    figures.add_if("reads of the store, quiet", "", storm.reads_before);
+    figures.add_if("reads of the store, storm", "", storm.reads_during);
+    figures.add_if("CPU of the server, storm", "s", storm.cpu_s);
     figures.add("delivery p99 to others, quiet", "ms", storm.p99_before_ms);
     figures.add("delivery p99 to others, storm", "ms", storm.p99_during_ms);
     figures.add("from coming back to the last message missed, the slowest", "s", storm.slowest_s);
@@ -114,9 +121,9 @@ fn add(figures: &mut Figures, storm: &Storm) {
 }
 
 /// What the tasks of one storm share.
-#[derive(Debug)]
 struct Scene {
-    address: String,
+    target: Target,
+    room: RoomName,
     begin: Instant,
     /// Of deliveries to the witnesses, in microseconds.
     latencies: RefCell<Histogram<u64>>,
@@ -129,36 +136,42 @@ struct Scene {
     problem: RefCell<Option<anyhow::Error>>,
 }
 
-async fn measure(program: &Path, directory: &Path, args: &StormArgs) -> anyhow::Result<Storm> {
-    let served = Served::start(program, directory, None)?;
-    let scene = Rc::new(Scene::new(served.address.clone())?);
+async fn measure(scene: Rc<Scene>, args: &StormArgs, progress: &mut Progress) -> anyhow::Result<Storm> {
     let mut speaker = Speaker::enter(&scene).await?;
     speaker.say_at_once(EARLIER).await?;
-    let since = format!(r#"{{"epoch":"{}","seq":{EARLIER}}}"#, speaker.epoch);
+    let since = speaker.position();
     speaker.say_at_once(args.missed).await?;
     for number in 0..args.witnesses {
-        let (mut listener, _, _) = enter(&scene, &format!("witness-{number}")).await?;
+        let (mut listener, _, _) = enter(&scene, 1 + number).await?;
         let scene = Rc::clone(&scene);
         tokio::task::spawn_local(
             async move { while listener.listen(|frame| scene.time(frame)).await.is_ok() {} },
         );
     }
-    let start = served.counts()?.reads;
-    speaker.say_for(Duration::from_secs(args.before), args.rate, || false).await?;
-    let (quiet, p99_before_ms) = (served.counts()?.reads, scene.p99_ms());
+    let start = Counts::of(&scene.target)?;
+    let before = Instant::now() + Duration::from_secs_f64(args.before);
+    speaker
+        .say_until(before, args.rate, || false, || progress.show(|| "before the storm".to_owned()))
+        .await?;
+    let (quiet, p99_before_ms) = (Counts::of(&scene.target)?, scene.p99_ms());
 
-    let storm = Instant::now();
-    let window = Duration::from_secs(args.window);
+    let cpu_ns = || scene.target.usage.map(Usage::cpu_ns).transpose();
+    let (storm, cpu) = (Instant::now(), cpu_ns()?);
+    let window = Duration::from_secs_f64(args.window);
     let clients = (0..args.clients).map(|number| {
         let due = storm + window.mul_f64(number as f64 / args.clients as f64);
-        let returning = come_back(Rc::clone(&scene), number, since.clone(), due);
+        let user = 1 + args.witnesses + number;
+        let returning = returning::come_back(Rc::clone(&scene), user, since.clone(), due);
         tokio::task::spawn_local(timeout(PATIENCE, returning))
     });
     let clients: Vec<_> = clients.collect();
-    speaker.say_for(PATIENCE, args.rate, || scene.returned.get() == args.clients).await?;
+    let are_back = || scene.returned.get() == args.clients;
+    let show = || progress.show(|| format!("{} of {} are back", scene.returned.get(), args.clients));
+    speaker.say_until(storm + PATIENCE, args.rate, are_back, show).await?;
     let all_s = storm.elapsed().as_secs_f64();
     let p99_during_ms = scene.p99_ms();
-    let reads_during = served.counts()?.reads - quiet;
+    let cpu_s = cpu_ns()?.zip(cpu).map(|(after, before)| (after - before) as f64 / 1e9);
+    let after = Counts::of(&scene.target)?;
     speaker.say_last().await?;
     let mut exact = 0;
     for client in clients {
@@ -168,22 +181,25 @@ async fn measure(program: &Path, directory: &Path, args: &StormArgs) -> anyhow::
             Err(_) => eprintln!("a client did not get everything in time"),
         }
     }
-    let slowest_s = scene.slowest.get().as_secs_f64();
+    let reads =
+        |after: Option<Counts>, before| after.zip(before).map(|(after, before)| (after - before).reads);
     Ok(Storm {
         exact,
-        reads_before: quiet - start,
-        reads_during,
+        reads_before: reads(quiet, start),
+        reads_during: reads(after, quiet),
+        cpu_s,
         p99_before_ms,
         p99_during_ms,
-        slowest_s,
+        slowest_s: scene.slowest.get().as_secs_f64(),
         all_s,
     })
 }
 
 impl Scene {
-    fn new(address: String) -> anyhow::Result<Self> {
+    fn new(target: Target, room: RoomName) -> anyhow::Result<Self> {
         Ok(Self {
-            address,
+            target,
+            room,
             begin: Instant::now(),
             latencies: RefCell::new(Histogram::new(3)?),
             last: Cell::new(None),
@@ -200,14 +216,13 @@ impl Scene {
 
     /// Compares the time in a message with the time of its arrival.
     fn time(&self, frame: &[u8]) -> anyhow::Result<()> {
-        let Some(rest) = frame.strip_prefix(MESSAGE) else {
-            return refuse_error(frame);
-        };
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let said =
-            rest[digits..].strip_prefix(SAID).and_then(raw::number).context("a message of somebody else")?;
-        self.latencies.borrow_mut().record(self.now_us().saturating_sub(said))?;
-        Ok(())
+        match hear(frame) {
+            Heard::Said { stamp, .. } => {
+                self.latencies.borrow_mut().record(self.now_us().saturating_sub(stamp.due_us))?;
+                Ok(())
+            }
+            _ => refuse_error(frame),
+        }
     }
 
     /// Returns the p99 since the last time.
@@ -219,96 +234,21 @@ impl Scene {
     }
 }
 
-/// Enters the room as it is now; returns its epoch too.
-async fn enter(scene: &Scene, user: &str) -> anyhow::Result<(Listener, Talker, String)> {
-    let (mut listener, mut talker) = raw::connect(&scene.address, &format!("user={user}")).await?;
-    talker.say(r#"{"type":"join","id":"in","payload":{"room":"storm","history":0}}"#).await?;
-    let mut epoch = None;
-    while epoch.is_none() {
-        let heard = listener.listen(|frame| {
-            if frame.starts_with(JOINED) {
-                epoch = Some(serde_json::from_slice::<Answer>(frame)?.payload.epoch);
-            }
-            refuse_error(frame)
-        });
-        timeout(PATIENCE, heard).await??;
-    }
-    Ok((listener, talker, epoch.unwrap_or_default()))
+/// Tells what a frame is. In JSON it holds one message.
+fn hear(frame: &[u8]) -> Heard {
+    let mut heard = Heard::Other;
+    Dialect::Json.hear(frame, &mut |one| heard = one);
+    heard
 }
 
-/// The only one who says something, so that every number is known before.
-struct Speaker {
-    scene: Rc<Scene>,
-    talker: Talker,
-    epoch: String,
-    said: u64,
-}
-
-impl Speaker {
-    async fn enter(scene: &Rc<Scene>) -> anyhow::Result<Self> {
-        let (mut listener, talker, epoch) = enter(scene, "speaker").await?;
-        let hearing = Rc::clone(scene);
-        tokio::task::spawn_local(async move {
-            let count = |frame: &[u8]| {
-                let is_ack = frame.starts_with(br#"{"type":"ack""#);
-                hearing.acked.set(hearing.acked.get() + u64::from(is_ack));
-                refuse_error(frame)
-            };
-            let error = loop {
-                if let Err(error) = listener.listen(count).await {
-                    break error;
-                }
-            };
-            hearing.problem.replace(Some(error));
-        });
-        Ok(Self { scene: Rc::clone(scene), talker, epoch, said: 0 })
-    }
-
-    async fn say(&mut self) -> anyhow::Result<()> {
-        if let Some(problem) = self.scene.problem.take() {
-            return Err(problem);
-        }
-        self.said += 1;
-        let (id, text) = (self.said, format!("{:0>TEXT_BYTES$}", self.scene.now_us()));
-        let payload = format!(r#"{{"room":"storm","text":"{text}"}}"#);
-        self.talker.say(&format!(r#"{{"type":"publish","id":{id},"payload":{payload}}}"#)).await
-    }
-
-    /// Says many messages, a hundred at a time.
-    async fn say_at_once(&mut self, messages: u64) -> anyhow::Result<()> {
-        for number in 1..=messages {
-            self.say().await?;
-            while number % 100 == 0 && self.scene.acked.get() < self.said {
-                sleep(Duration::from_millis(1)).await;
-            }
-        }
-        Ok(())
-    }
-
-    async fn say_for(&mut self, span: Duration, rate: u32, is_over: impl Fn() -> bool) -> anyhow::Result<()> {
-        let end = Instant::now() + span;
-        let mut ticks = interval(Duration::from_secs(1) / rate);
-        while !is_over() && Instant::now() < end {
-            ticks.tick().await;
-            self.say().await?;
-        }
-        Ok(())
-    }
-
-    async fn say_last(&mut self) -> anyhow::Result<()> {
-        self.scene.last.set(Some(self.said + 1));
-        self.say().await
-    }
-}
-
-/// The part of `joined` and `page` that counts.
+/// What `joined` and `page` say of the room.
 #[derive(Debug, Deserialize)]
 struct Answer {
-    payload: Progress,
+    payload: State,
 }
 
 #[derive(Debug, Deserialize)]
-struct Progress {
+struct State {
     #[serde(default)]
     epoch: String,
     #[serde(default)]
@@ -318,60 +258,22 @@ struct Progress {
     behind: u64,
 }
 
-/// The stream of one who comes back.
-#[derive(Debug)]
-struct Stream {
-    /// The number that must come next.
-    next: u64,
-    /// The newest message at the moment of coming back.
-    head: u64,
-    /// Whether the server holds more of the past.
-    wants_more: bool,
-    is_live: bool,
-}
-
-impl Stream {
-    fn hear(&mut self, frame: &[u8]) -> anyhow::Result<()> {
-        if let Some(seq) = frame.strip_prefix(MESSAGE).and_then(raw::number) {
-            if seq != self.next {
-                bail!("message {seq} instead of {}", self.next);
+/// Enters the room as it is now.
+async fn enter(scene: &Scene, user: usize) -> anyhow::Result<(Listener, Talker, State)> {
+    let (mut listener, talker) = raw::connect(&scene.target, user).await?;
+    let room = &scene.room;
+    talker.say(&format!(r#"{{"type":"join","id":"in","payload":{{"room":"{room}","history":0}}}}"#)).await?;
+    let mut state = None;
+    loop {
+        let heard = listener.listen(|frame| {
+            if hear(frame) == Heard::Entered {
+                state = Some(serde_json::from_slice::<Answer>(frame)?.payload);
             }
-            self.next += 1;
-        } else if frame.starts_with(JOINED) || frame.starts_with(br#"{"type":"page""#) {
-            let Progress { recovered, head, behind, .. } = serde_json::from_slice::<Answer>(frame)?.payload;
-            if recovered == Some(false) {
-                bail!("not recovered: {}", String::from_utf8_lossy(&frame[..frame.len().min(300)]));
-            }
-            self.head = head.unwrap_or(self.head);
-            self.is_live = behind == 0;
-            self.wants_more = behind > 0;
-        }
-        refuse_error(frame)
-    }
-
-    fn has_everything(&self) -> bool {
-        self.is_live && self.next > self.head
-    }
-}
-
-/// Comes back at a moment, and checks everything up to the last message.
-async fn come_back(scene: Rc<Scene>, number: usize, since: String, due: Instant) -> anyhow::Result<()> {
-    sleep_until(due).await;
-    let (mut listener, mut talker) = raw::connect(&scene.address, &format!("user=c{number}")).await?;
-    let join = format!(r#"{{"type":"join","id":"in","payload":{{"room":"storm","since":{since}}}}}"#);
-    talker.say(&join).await?;
-    let mut stream = Stream { next: EARLIER + 1, head: 0, wants_more: false, is_live: false };
-    let mut is_back = false;
-    while scene.last.get().is_none_or(|last| stream.next <= last) {
-        listener.listen(|frame| stream.hear(frame)).await?;
-        if std::mem::take(&mut stream.wants_more) {
-            talker.say(r#"{"type":"more","id":"more","payload":{"room":"storm"}}"#).await?;
-        }
-        if !is_back && stream.has_everything() {
-            is_back = true;
-            scene.returned.set(scene.returned.get() + 1);
-            scene.slowest.set(scene.slowest.get().max(due.elapsed()));
+            refuse_error(frame)
+        });
+        timeout(PATIENCE, heard).await.context("the room does not answer")??;
+        if let Some(state) = state.take() {
+            return Ok((listener, talker, state));
         }
     }
-    Ok(())
 }

@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use clap::Args;
 use parlour_server::config;
 use parlour_websocket::handshake;
@@ -11,9 +13,17 @@ use parlour_websocket::handshake::client::ClientRequest;
 use url::Url;
 
 use super::engine::connection::{Dial, Greeting};
+use super::engine::tls::Trust;
 use super::engine::wire::Dialect;
-use super::process::{Measured, Usage, pin_generator};
+use super::limit::Place;
+use super::process::{Usage, pin_generator};
 use crate::admin;
+use own::{Own, Start};
+
+mod metrics;
+mod own;
+
+pub(crate) use metrics::{Counts, Metrics};
 
 /// Connections that come from one address: fewer than it has ports.
 const PER_SOURCE: usize = 10_000;
@@ -22,12 +32,18 @@ const SOURCES: usize = 250;
 /// The first port of addresses after the first, below those that the kernel gives out.
 const FIRST_PORT: usize = 20_000;
 
+/// Measurements that there were: each has rooms of its own, in which nobody has said anything yet.
+static MEASUREMENTS: AtomicU64 = AtomicU64::new(0);
+
 /// What to measure.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TargetArgs {
-    /// A running deployment, such as ws://127.0.0.1:8080/ws; without one, a server is started
-    #[arg(long, value_name = "URL", conflicts_with_all = ["program", "settings"])]
+    /// A running deployment, such as wss://chat.example.com/ws; without one, a server is started
+    #[arg(long, value_name = "URL", conflicts_with_all = ["program", "settings", "tls"])]
     url: Option<Url>,
+    /// The authorities to believe with wss://, in PEM; without it, those of the system
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
     /// Administration address of the deployment, host:port, for gauges
     #[arg(long, value_name = "ADDRESS", requires = "url")]
     admin: Option<String>,
@@ -37,9 +53,15 @@ pub(crate) struct TargetArgs {
     /// A file with one token per line, which connections take in turn
     #[arg(long, value_name = "FILE", requires = "url")]
     tokens: Option<PathBuf>,
-    /// What names of rooms begin with
-    #[arg(long, value_name = "TEXT", default_value = "live:")]
-    prefix: String,
+    /// What names of rooms begin with [default: live:, and nothing where messages must be stored]
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// Starts a server with TLS; fanout and idle measure it beside one without
+    #[arg(long)]
+    tls: bool,
+    /// Asks for compression; fanout and idle measure it beside none
+    #[arg(long)]
+    compress: bool,
     /// The program to measure instead of this one
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
@@ -52,32 +74,23 @@ pub(crate) struct TargetArgs {
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
+    /// Whom to believe, where TLS is spoken.
+    pub(crate) trust: Option<Arc<Trust>>,
+    /// Whether connections ask for compression, and insist on it.
+    pub(crate) is_deflated: bool,
     /// As in `Host`.
     host: String,
     /// Up to the parameters, with `?` or `&` at the end.
     path: String,
     prefix: String,
+    /// Counts the measurements of this process.
+    measurement: u64,
     tokens: Vec<String>,
     /// Who pays, if that can be seen.
     pub(crate) usage: Option<Usage>,
     admin: Option<String>,
     /// Ends with the measurement.
     _own: Option<Own>,
-}
-
-/// A server that ends with the measurement.
-#[derive(Debug)]
-struct Own {
-    process: Option<Measured>,
-    directory: PathBuf,
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        drop(self.process.take());
-        // It holds nothing that anybody wants.
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
 }
 
 impl TargetArgs {
@@ -104,6 +117,16 @@ impl TargetArgs {
         super::program(self.program.clone())
     }
 
+    /// Returns, with their names, what is to be compared: the server as it is, and with each of TLS
+    /// and compression that is asked for.
+    pub(crate) fn variants(&self) -> Vec<(&'static str, Self)> {
+        let plain = Self { tls: false, compress: false, ..self.clone() };
+        let with_tls = self.tls.then(|| ("server with TLS", Self { tls: true, ..plain.clone() }));
+        let compressed =
+            self.compress.then(|| ("server with compression", Self { compress: true, ..plain.clone() }));
+        [("server", plain)].into_iter().chain(with_tls).chain(compressed).collect()
+    }
+
     /// Starts a server without limits, or finds the deployment.
     ///
     /// # Errors
@@ -117,39 +140,69 @@ impl TargetArgs {
     /// # Errors
     /// The same.
     pub(crate) fn open_with(&self, options: &[&str]) -> anyhow::Result<Target> {
+        self.find_or_start("live:", options, None)
+    }
+
+    /// Starts a server without limits that keeps messages in a place, or finds the deployment; rooms
+    /// have names for which there is usually no rule, so that they are durable.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) fn open_durable(&self, place: Place<'_>) -> anyhow::Result<Target> {
+        self.find_or_start("", &["--no-limits"], Some(place))
+    }
+
+    fn find_or_start(
+        &self,
+        prefix: &str,
+        options: &[&str],
+        place: Option<Place<'_>>,
+    ) -> anyhow::Result<Target> {
+        let prefix = self.prefix.clone().unwrap_or_else(|| prefix.to_owned());
         match &self.url {
-            Some(url) => self.find(url),
-            None => self.start(options),
+            Some(url) => self.find(url, prefix),
+            None => self.start(prefix, options, place),
         }
     }
 
-    fn start(&self, options: &[&str]) -> anyhow::Result<Target> {
-        let directory = std::env::temp_dir().join(format!("parlour-bench-{}", std::process::id()));
-        let data_dir = directory.to_string_lossy();
-        let free = "127.0.0.1:0";
-        let mut args = vec!["dev", "--listen", free, "--admin-listen", free, "--data-dir", &*data_dir];
-        args.extend(options);
-        self.settings.iter().for_each(|setting| args.extend(["--set", setting]));
-        let mut process = Measured::start(&self.program()?, &args)?;
-        let host = process.line_with("Web client  http://")?;
-        let admin = process.line_with("Metrics     http://")?;
+    fn start(&self, prefix: String, options: &[&str], place: Option<Place<'_>>) -> anyhow::Result<Target> {
+        let (program, has_tls) = (self.program()?, self.tls);
+        let own = Own::start(&Start {
+            program: &program,
+            options,
+            settings: &self.settings,
+            place,
+            has_tls,
+            compresses: self.compress,
+        })?;
+        let address: SocketAddr = own.host.parse()?;
+        let trust = || Trust::new(Some(&own.certificate()), &address.ip().to_string());
         Ok(Target {
-            address: host.parse()?,
-            host,
+            address,
+            trust: has_tls.then(trust).transpose()?,
+            is_deflated: self.compress,
+            host: own.host.clone(),
             path: "/ws?".into(),
-            prefix: self.prefix.clone(),
+            prefix,
+            measurement: MEASUREMENTS.fetch_add(1, Ordering::Relaxed),
             tokens: Vec::new(),
-            usage: Some(process.usage()),
-            admin: Some(admin.trim_end_matches("/metrics").to_owned()),
-            _own: Some(Own { process: Some(process), directory: directory.clone() }),
+            usage: own.usage(),
+            admin: Some(own.admin.clone()),
+            _own: Some(own),
         })
     }
 
-    fn find(&self, url: &Url) -> anyhow::Result<Target> {
-        ensure!(url.scheme() == "ws", "the generator speaks ws://, without TLS: measure behind the proxy");
+    fn find(&self, url: &Url, prefix: String) -> anyhow::Result<Target> {
+        let (port, has_tls) = match url.scheme() {
+            "ws" => (80, false),
+            "wss" => (443, true),
+            _ => bail!("a deployment has a URL such as ws://127.0.0.1:8080/ws or wss://chat.example.com/ws"),
+        };
         let host = url.host_str().context("the URL names no host")?;
-        let port = url.port().unwrap_or(80);
-        let address = (host, port).to_socket_addrs()?.next().context("the host has no address")?;
+        let port = url.port().unwrap_or(port);
+        // An address of IPv6 has brackets only in URLs.
+        let name = host.trim_matches(['[', ']']);
+        let address = (name, port).to_socket_addrs()?.next().context("the host has no address")?;
         let path = match url.query() {
             Some(query) => format!("{}?{query}&", url.path()),
             None => format!("{}?", url.path()),
@@ -158,9 +211,12 @@ impl TargetArgs {
         let tokens = tokens.context("cannot read the tokens")?.unwrap_or_default();
         Ok(Target {
             address,
+            trust: has_tls.then(|| Trust::new(self.ca.as_deref(), name)).transpose()?,
+            is_deflated: self.compress,
             host: format!("{host}:{port}"),
             path,
-            prefix: self.prefix.clone(),
+            prefix,
+            measurement: MEASUREMENTS.fetch_add(1, Ordering::Relaxed),
             tokens: tokens.split_whitespace().map(str::to_owned).collect(),
             usage: self.pid.map(|pid| Usage { pid }),
             admin: self.admin.clone(),
@@ -170,15 +226,39 @@ impl TargetArgs {
 }
 
 impl Target {
-    /// Names a room; rooms of other runs have other names.
+    /// Names a room; rooms of other measurements have other names.
     pub(crate) fn room(&self, number: usize) -> String {
-        format!("{}bench-{}-{number}", self.prefix, std::process::id())
+        format!("{}bench-{}-{}-{number}", self.prefix, std::process::id(), self.measurement)
+    }
+
+    /// Encodes the request of a user, which enters a room if one is named.
+    ///
+    /// # Errors
+    /// A token that is no header.
+    pub(crate) fn request(
+        &self,
+        dialect: Dialect,
+        user: usize,
+        room: Option<&str>,
+    ) -> anyhow::Result<Vec<u8>> {
+        let token = self.tokens.get(user % self.tokens.len().max(1));
+        let user_name = format!("bench-{}-{user}", std::process::id());
+        let query = dialect.query(Some(&user_name).filter(|_| token.is_none()).map(String::as_str), room);
+        let headers = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
+        let request = ClientRequest {
+            host: self.host.clone(),
+            path_and_query: format!("{}{query}", self.path),
+            headers: headers.into_iter().collect(),
+            deflate: self.is_deflated,
+            ..ClientRequest::default()
+        };
+        Ok(request.encode(&handshake::key(*b"parlour-bench-01"))?)
     }
 
     /// Prepares the connection of a user to a room.
     ///
     /// # Errors
-    /// A token that is no header.
+    /// The same.
     pub(crate) fn dial(
         &self,
         dialect: Dialect,
@@ -186,20 +266,11 @@ impl Target {
         room: usize,
         name: &str,
     ) -> anyhow::Result<Dial> {
-        let token = self.tokens.get(user % self.tokens.len().max(1));
-        let user_name = format!("bench-{}-{user}", std::process::id());
-        let query = dialect.query(Some(&user_name).filter(|_| token.is_none()).map(String::as_str), name);
-        let headers = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
-        let request = ClientRequest {
-            host: self.host.clone(),
-            path_and_query: format!("{}{query}", self.path),
-            headers: headers.into_iter().collect(),
-            ..ClientRequest::default()
-        };
-        let request = request.encode(&handshake::key(*b"parlour-bench-01"))?;
+        let request = self.request(dialect, user, Some(name))?;
         let enter = dialect.enter(name);
-        let source = self.source(user);
-        Ok(Dial { address: self.address, source, room, greeting: Greeting::Upgrade { request, enter } })
+        let greeting = Greeting::Upgrade { request, enter, is_deflated: self.is_deflated };
+        let (address, trust) = (self.address, self.trust.clone());
+        Ok(Dial { address, source: self.source(user), room, trust, greeting })
     }
 
     /// Spreads many connections over addresses of this machine, which all reach a local server.
@@ -228,23 +299,5 @@ impl Target {
     /// Returns the memory of the server that is not shared with files, in bytes.
     pub(crate) fn memory(&self) -> Option<u64> {
         self.usage.and_then(|usage| usage.anonymous_bytes().ok())
-    }
-}
-
-/// The metrics of a server at a moment.
-#[derive(Debug)]
-pub(crate) struct Metrics(String);
-
-impl Metrics {
-    /// Returns the value of a metric without labels.
-    ///
-    /// # Errors
-    /// A metric that the server does not have.
-    pub(crate) fn get(&self, name: &str) -> anyhow::Result<f64> {
-        let line = self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        let Some(value) = line.and_then(|value| value.split(' ').next()?.parse().ok()) else {
-            bail!("the server does not count {name}");
-        };
-        Ok(value)
     }
 }

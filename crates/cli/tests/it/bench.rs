@@ -8,15 +8,23 @@ use serde_json::Value;
 
 use crate::program::{Running, parlour, run};
 
+mod secure;
+mod stored;
+
 /// Starts a server without limits; returns it with the URL of its WebSocket and the address of its
 /// administration.
 fn server(directory: &Path) -> (Running, String, String) {
-    let options = ["dev", "--no-limits", "--data-dir", ":memory:", "--set", "timeouts.grace_ms=100"];
-    let free = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-    let server = Running::start(&mut parlour(directory, &[&options[..], &free].concat()));
+    let server = start(directory, &["--data-dir", ":memory:"]);
     let url = format!("ws://{}/ws", server.address("Web client  http://"));
     let admin = server.address("Metrics     http://");
     (server, url, admin)
+}
+
+/// Starts a server without limits, with more options.
+fn start(directory: &Path, more: &[&str]) -> Running {
+    let options = ["dev", "--no-limits", "--set", "timeouts.grace_ms=100"];
+    let free = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    Running::start(&mut parlour(directory, &[&options[..], &free, more].concat()))
 }
 
 /// Runs a scenario and returns its report.
@@ -28,8 +36,12 @@ fn report(directory: &Path, scenario: &str, options: &[&str]) -> Value {
     let (code, stdout, stderr) = run(&mut command);
     assert_eq!(code, 0, "{stdout}{stderr}");
     let page = std::fs::read_to_string(html).expect("a page");
-    assert!(page.contains("</html>") && page.contains("<svg"), "{page}");
     let report: Value = serde_json::from_slice(&std::fs::read(json).expect("a report")).expect("JSON");
+    let lines =
+        report["charts"].as_array().expect("charts").iter().flat_map(|chart| chart["lines"].as_array());
+    let mut points = lines.flatten().flat_map(|line| line["points"].as_array()).flatten();
+    assert_eq!(page.contains("<svg"), points.next().is_some(), "what there is to draw is drawn: {page}");
+    assert!(page.contains("</html>"), "{page}");
     assert_eq!(report["faults"], serde_json::json!([]));
     assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
     for field in ["cpu", "cores", "kernel"] {
@@ -38,10 +50,16 @@ fn report(directory: &Path, scenario: &str, options: &[&str]) -> Value {
     report
 }
 
-/// Returns the median of a figure.
+/// Returns the median of a figure, from the first section that has it.
 fn figure(report: &Value, name: &str) -> f64 {
-    let sections = report["sections"].as_array().expect("sections");
-    let mut figures = sections.iter().flat_map(|section| section["figures"].as_array().expect("figures"));
+    figure_in(report, "", name)
+}
+
+/// Returns the median of a figure of a section whose title ends so.
+fn figure_in(report: &Value, section: &str, name: &str) -> f64 {
+    let sections = report["sections"].as_array().expect("sections").iter();
+    let sections = sections.filter(|one| one["title"].as_str().is_some_and(|title| title.ends_with(section)));
+    let mut figures = sections.flat_map(|section| section["figures"].as_array().expect("figures"));
     let figure = figures.find(|figure| figure["name"] == name).expect(name);
     figure["median"].as_f64().expect("a number")
 }

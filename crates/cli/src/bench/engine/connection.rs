@@ -2,10 +2,12 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::tls::{Read, Tls, Trust};
 use super::track::Track;
 
 /// Where a connection goes, and what it says first.
@@ -16,6 +18,8 @@ pub(crate) struct Dial {
     pub(crate) source: Option<SocketAddr>,
     /// The index of its room.
     pub(crate) room: usize,
+    /// Whom it believes, if it speaks TLS.
+    pub(crate) trust: Option<Arc<Trust>>,
     pub(crate) greeting: Greeting,
 }
 
@@ -23,7 +27,8 @@ pub(crate) struct Dial {
 #[derive(Debug, Clone)]
 pub(crate) enum Greeting {
     /// Asks for a WebSocket in a room; then, where nothing tells that it is there, for the room again.
-    Upgrade { request: Vec<u8>, enter: Option<Vec<u8>> },
+    /// Without compression the server must not agree to it either, and the other way round.
+    Upgrade { request: Vec<u8>, enter: Option<Vec<u8>>, is_deflated: bool },
     /// Tells a bare program which room it is in.
     Room(Vec<u8>),
 }
@@ -57,7 +62,10 @@ pub(crate) struct Connection {
     pub(crate) socket: TcpStream,
     pub(crate) room: usize,
     pub(crate) phase: Phase,
+    /// Whether the server may compress what it sends.
+    pub(crate) is_deflated: bool,
     pub(crate) track: Track,
+    tls: Option<Tls>,
     greeting: Option<Greeting>,
     /// The incomplete rest of what was read.
     tail: Vec<u8>,
@@ -68,10 +76,8 @@ pub(crate) struct Connection {
 /// What a read gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Got {
-    /// So many bytes at the front of the buffer, and more may wait.
-    Full(usize),
-    /// So many bytes at the front of the buffer, and nothing else for now.
-    Last(usize),
+    /// Bytes at the front of the buffer, with those that were kept.
+    Something(Read),
     Nothing,
     End,
 }
@@ -87,6 +93,7 @@ impl Connection {
             socket.set_reuse_address(true)?;
             socket.bind(&source.into())?;
         }
+        let tls = dial.trust.as_deref().map(Tls::new).transpose()?;
         match socket.connect(&dial.address.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
@@ -96,7 +103,9 @@ impl Connection {
             socket: TcpStream::from_std(socket.into()),
             room: dial.room,
             phase: Phase::Connecting,
+            is_deflated: matches!(dial.greeting, Greeting::Upgrade { is_deflated: true, .. }),
             track: Track::default(),
+            tls,
             greeting: Some(dial.greeting),
             tail: Vec::new(),
             out: Vec::new(),
@@ -140,13 +149,21 @@ impl Connection {
         self.out.extend_from_slice(frame);
     }
 
-    /// Returns how many bytes the socket has not taken.
+    /// Returns how many bytes wait to be sent.
     pub(crate) fn unsent(&self) -> usize {
         self.out.len()
     }
 
+    /// Tells whether there is something to [`Self::flush`].
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.out.is_empty() || self.tls.as_ref().is_some_and(Tls::wants_write)
+    }
+
     /// Writes what the socket takes.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            return tls.send(&mut self.socket, &mut self.out);
+        }
         let mut sent = 0;
         while sent < self.out.len() {
             match self.socket.write(&self.out[sent..]) {
@@ -169,10 +186,15 @@ impl Connection {
             // A frame that is larger than any so far.
             buffer.resize(kept * 4, 0);
         }
+        let space = &mut buffer[kept..];
         let read = loop {
-            match self.socket.read(&mut buffer[kept..]) {
-                Ok(0) => return Ok(Got::End),
-                Ok(read) => break kept + read,
+            let read = match &mut self.tls {
+                None => read_plain(&mut self.socket, space),
+                Some(tls) => tls.read(&mut self.socket, space),
+            };
+            match read {
+                Ok(read) if read.wire_bytes == 0 => return Ok(Got::End),
+                Ok(read) => break read,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Got::Nothing),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -180,8 +202,7 @@ impl Connection {
         };
         buffer[..kept].copy_from_slice(&self.tail);
         self.tail.clear();
-        // A read that does not fill the buffer has emptied the socket (epoll(7), question 9).
-        Ok(if read == buffer.len() { Got::Full(read) } else { Got::Last(read) })
+        Ok(Got::Something(Read { bytes: kept + read.bytes, ..read }))
     }
 
     /// Keeps what is no whole frame yet.
@@ -189,4 +210,11 @@ impl Connection {
     pub(crate) fn keep(&mut self, rest: &[u8]) {
         self.tail.extend_from_slice(rest);
     }
+}
+
+#[inline]
+fn read_plain(socket: &mut TcpStream, space: &mut [u8]) -> io::Result<Read> {
+    let bytes = socket.read(space)?;
+    // A read that does not fill the space has emptied the socket (epoll(7), question 9).
+    Ok(Read { bytes, wire_bytes: bytes, is_all: bytes < space.len() })
 }

@@ -1,7 +1,9 @@
 //! What is done with the bytes of a connection: handshake, frames, messages.
 
 use anyhow::{bail, ensure};
+use parlour_websocket::Inflater;
 use parlour_websocket::handshake::client::ResponseHead;
+use parlour_websocket::handshake::deflate;
 
 use super::connection::{Connection, Phase};
 use super::room::Room;
@@ -11,12 +13,17 @@ use super::track::Finding;
 use super::walk;
 use super::wire::{Dialect, Heard};
 
+/// Most bytes that a message may become. The server itself takes no larger ones than 16 MiB; some
+/// dialects join several in a frame.
+pub(crate) const MOST_INFLATED: usize = 64 * 1024 * 1024;
+
 /// Listens for one read of one connection.
 #[derive(Debug)]
 pub(crate) struct Ear<'a> {
     pub(crate) dialect: Dialect,
     pub(crate) rooms: &'a mut [Room],
     pub(crate) tally: &'a mut Tally,
+    pub(crate) inflater: &'a mut Inflater,
     /// When the read returned.
     pub(crate) now_us: u64,
 }
@@ -30,17 +37,16 @@ impl Ear<'_> {
     pub(crate) fn listen(&mut self, connection: &mut Connection, bytes: &[u8]) -> anyhow::Result<usize> {
         let mut taken = 0;
         if connection.phase == Phase::Shaking {
-            let Some((head, length)) = ResponseHead::parse(bytes)? else {
+            let Some(length) = upgrade(bytes, connection.is_deflated)? else {
                 return Ok(0);
             };
-            let refusal = || format!("the handshake was answered with {} {}", head.status, code(bytes));
-            ensure!(head.status == 101, refusal());
             connection.upgraded();
             taken = length;
         }
         while let Some((frame, length)) = walk::first(&bytes[taken..])? {
             taken += length;
             match frame.opcode {
+                1 | 2 if frame.is_compressed => self.compressed(connection, frame.payload, length)?,
                 1 | 2 => self.message(connection, frame.payload, length)?,
                 8 => bail!("{}", closing(frame.payload)),
                 9 => pong(connection, frame.payload),
@@ -48,6 +54,22 @@ impl Ear<'_> {
             }
         }
         Ok(taken)
+    }
+
+    fn compressed(
+        &mut self,
+        connection: &mut Connection,
+        payload: &[u8],
+        frame_bytes: usize,
+    ) -> anyhow::Result<()> {
+        ensure!(connection.is_deflated, "the server compresses without having been asked");
+        self.tally.compressed += 1;
+        // It lends what it has inflated, so it is elsewhere meanwhile.
+        let mut inflater = std::mem::take(self.inflater);
+        let inflated = inflater.inflate(payload, MOST_INFLATED)?;
+        self.message(connection, inflated, frame_bytes)?;
+        *self.inflater = inflater;
+        Ok(())
     }
 
     #[inline]
@@ -119,8 +141,22 @@ impl Ear<'_> {
     }
 }
 
+/// Reads the answer to a handshake; returns its length, or `None` if it is incomplete.
+///
+/// # Errors
+/// Anything but a WebSocket, compressed if that was asked for.
+pub(crate) fn upgrade(bytes: &[u8], asks_deflate: bool) -> anyhow::Result<Option<usize>> {
+    let Some((head, length)) = ResponseHead::parse(bytes)? else {
+        return Ok(None);
+    };
+    ensure!(head.status == 101, "the handshake was answered with {} {}", head.status, code(bytes));
+    let answer = deflate::accept_answer(asks_deflate, head.values("sec-websocket-extensions"))?;
+    ensure!(answer.is_some() == asks_deflate, "the server does not agree to compression");
+    Ok(Some(length))
+}
+
 /// Says why the server closes a connection: the code, and the word at the beginning of the reason.
-fn closing(payload: &[u8]) -> String {
+pub(crate) fn closing(payload: &[u8]) -> String {
     let (code, reason) = payload.split_at(payload.len().min(2));
     let code = <[u8; 2]>::try_from(code).map_or(1005, u16::from_be_bytes);
     let reason = String::from_utf8_lossy(reason);

@@ -27,10 +27,12 @@ pub(crate) struct Tally {
     pub(crate) closed: BTreeMap<String, u64>,
     /// Bytes of the newest message, with its header.
     pub(crate) frame_bytes: usize,
-    /// Bytes that were read.
+    /// Bytes that came over the network, with all that TLS adds.
     pub(crate) bytes: u64,
     /// Frames of any message.
     pub(crate) messages: u64,
+    /// Those that were compressed.
+    pub(crate) compressed: u64,
 }
 
 /// Deliveries to one group of rooms.
@@ -70,6 +72,7 @@ impl Tally {
             frame_bytes: 0,
             bytes: 0,
             messages: 0,
+            compressed: 0,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Frames where they lie: finds the borders of what a server sent, and copies nothing.
 //!
-//! Only what a receiver of Parlour needs of RFC 6455: servers send whole, unmasked frames without
-//! extensions. Anything else is a mistake of the server, and is told.
+//! Only what a receiver of Parlour needs of RFC 6455: servers send whole, unmasked frames, at most
+//! compressed (RFC 7692). Anything else is a mistake of the server, and is told.
 
 use anyhow::bail;
 
@@ -10,6 +10,8 @@ use anyhow::bail;
 pub(crate) struct Frame<'a> {
     /// The kind: 1 text, 2 binary, 8 close, 9 ping, 10 pong.
     pub(crate) opcode: u8,
+    /// Whether the payload is compressed; whoever has not asked for that must refuse it.
+    pub(crate) is_compressed: bool,
     /// What is in it.
     pub(crate) payload: &'a [u8],
 }
@@ -17,14 +19,14 @@ pub(crate) struct Frame<'a> {
 /// Returns the first frame and how many bytes it takes, or `None` if it is incomplete.
 ///
 /// # Errors
-/// Parts of messages, reserved bits (compression was not offered), masks, and lengths of 4 GiB and
+/// Parts of messages, reserved bits other than that of compression, masks, and lengths of 4 GiB and
 /// more.
 #[inline]
 pub(crate) fn first(bytes: &[u8]) -> anyhow::Result<Option<(Frame<'_>, usize)>> {
     let &[kind, length, ..] = bytes else {
         return Ok(None);
     };
-    if !matches!(kind, 0x81 | 0x82 | 0x88 | 0x89 | 0x8a) {
+    if !matches!(kind, 0x81 | 0x82 | 0xc1 | 0xc2 | 0x88 | 0x89 | 0x8a) {
         bail!("the server sent a frame that begins with {kind:#04x}");
     }
     let (at, length): (usize, _) = match length {
@@ -42,7 +44,8 @@ pub(crate) fn first(bytes: &[u8]) -> anyhow::Result<Option<(Frame<'_>, usize)>> 
     let Some(end) = u32::try_from(length).ok().and_then(|length| at.checked_add(length as usize)) else {
         bail!("the server sent a frame of {length} bytes");
     };
-    Ok(bytes.get(at..end).map(|payload| (Frame { opcode: kind & 0x0f, payload }, end)))
+    let (opcode, is_compressed) = (kind & 0x0f, kind & 0x40 != 0);
+    Ok(bytes.get(at..end).map(|payload| (Frame { opcode, is_compressed, payload }, end)))
 }
 
 #[cfg(test)]
@@ -111,9 +114,12 @@ mod tests {
 
     #[test]
     fn what_no_server_sends_is_refused() {
-        for wrong in [&[0x01, 0][..], &[0xc1, 0], &[0x81, 0x80], &[0x82, 127, 0, 0, 0, 1, 0, 0, 0, 0]] {
+        let long = [0x82, 127, 0, 0, 0, 1, 0, 0, 0, 0];
+        for wrong in [&[0x01, 0][..], &[0xa1, 0], &[0xc9, 0], &[0x81, 0x80], &long] {
             assert!(first(wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(first(&[0x82, 127, 0, 0, 0, 1, 0, 0, 0]).expect("not yet wrong"), None);
+        let compressed = Frame { opcode: 1, is_compressed: true, payload: b"x" };
+        assert_eq!(first(b"\xc1\x01x").expect("a frame"), Some((compressed, 3)));
     }
 }

@@ -9,6 +9,7 @@ use parlour_protocol::{RoomName, dialect::DialectId};
 use parlour_websocket::{Opcode, encode};
 use serde::Serialize;
 
+use super::prose::prose;
 use super::stamp::{STAMP_BYTES, Stamp, put_digits};
 
 /// A dialect to measure.
@@ -38,15 +39,17 @@ pub(crate) enum Heard {
 }
 
 impl Dialect {
-    /// Returns the parameters of a URL that enters a room.
-    pub(crate) fn query(self, user: Option<&str>, room: &str) -> String {
+    /// Returns the parameters of a URL, which enters a room if there is one.
+    pub(crate) fn query(self, user: Option<&str>, room: Option<&str>) -> String {
         let format = match self {
             Self::Json => "json",
             Self::Binary => "binary",
             Self::Text => "text",
         };
-        let user = user.map(|user| format!("&user={user}")).unwrap_or_default();
-        format!("format={format}{user}&room={room}")
+        let parameter = |name: &str, value: Option<&str>| {
+            value.map(|value| format!("&{name}={value}")).unwrap_or_default()
+        };
+        format!("format={format}{}{}", parameter("user", user), parameter("room", room))
     }
 
     /// Returns the frame that enters a room once more, where who enters by the URL is told nothing.
@@ -223,7 +226,7 @@ impl Template {
     /// # Errors
     /// None with the names of the load generator: the places must be found again in the frame.
     pub(crate) fn new(dialect: Dialect, room: &RoomName, text_bytes: usize) -> anyhow::Result<Self> {
-        let text = ["0".repeat(STAMP_BYTES), "x".repeat(text_bytes.saturating_sub(STAMP_BYTES))].concat();
+        let text = ["0".repeat(STAMP_BYTES), prose(text_bytes.saturating_sub(STAMP_BYTES))].concat();
         let publish = Publish {
             room: room.clone(),
             text: text.as_str().into(),
