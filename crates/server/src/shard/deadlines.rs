@@ -65,6 +65,17 @@ impl Shard {
             }
         }
         self.schedule.next_surveyed = if end < self.connections.capacity() { end } else { 0 };
+        if self.schedule.next_surveyed == 0 {
+            self.give_back();
+        }
+    }
+
+    /// Gives back the memory of a crowd that has left. Whoever stays keeps their place, so the table ends
+    /// behind the last of them.
+    fn give_back(&mut self) {
+        if self.connections.len() < self.connections.capacity() / 8 {
+            self.connections.shrink_to_fit();
+        }
     }
 
     fn is_stale(&self, slot: usize) -> bool {
@@ -180,4 +191,22 @@ impl Shard {
 
 fn as_ms(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::shard::ending::Reason;
+    use crate::shard::measure::FanOut;
+
+    #[tokio::test]
+    async fn a_crowd_that_has_left_leaves_no_memory_behind() {
+        let FanOut { mut shard, .. } = FanOut::new(150, "text", None).expect("sockets");
+        let crowded = shard.connections.capacity();
+        for slot in 1..150 {
+            shard.end(slot, Reason::Lost);
+        }
+        shard.survey();
+        assert!(shard.connections.capacity() < crowded / 8, "{}", shard.connections.capacity());
+        assert_eq!(shard.connections.iter().map(|(slot, _)| slot).collect::<Vec<_>>(), [0], "who stays");
+    }
 }
