@@ -50,7 +50,7 @@ use report::OutputArgs;
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
-    scenario: Scenario,
+    scenario: Box<Scenario>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -96,7 +96,7 @@ pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
     let machine = Machine::here();
     // For the scenarios whose clients are tasks. One thread: it is pinned beside the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = match args.scenario {
+    let report = match *args.scenario {
         Scenario::Fanout(args) => fanout::run(&args)?,
         Scenario::Saturation(args) => saturation::run(&args)?,
         Scenario::Idle(args) => idle::run(&args)?,

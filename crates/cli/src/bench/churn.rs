@@ -12,6 +12,7 @@ use super::engine::connection::Id;
 use super::engine::room::Room;
 use super::engine::wire::Dialect;
 use super::pace::Pace;
+use super::process::mib;
 use super::progress::Progress;
 use super::regression::slope;
 use super::report::{Chart, Figures, Line, Report};
@@ -155,7 +156,7 @@ impl<'a> Churn<'a> {
             let passed_s = began.elapsed().as_secs_f64();
             if passed_s >= next_s {
                 next_s = passed_s.floor() + 1.0;
-                let memory = self.target.memory().map(|bytes| bytes as f64 / 1_048_576.0);
+                let memory = self.target.memory().map(mib);
                 seen.memory.extend(memory.map(|mib| (passed_s, mib)));
                 seen.live.push((passed_s, self.engine.live() as f64));
             }

@@ -19,6 +19,7 @@ pub(crate) mod connection;
 pub(crate) mod ear;
 mod prose;
 pub(crate) mod room;
+mod sockets;
 pub(crate) mod stamp;
 pub(crate) mod tally;
 pub(crate) mod tls;
@@ -30,6 +31,7 @@ use alarm::Alarm;
 use connection::{Connection, Dial, Got, Id, Phase};
 use ear::Ear;
 use room::Room;
+use sockets::Sockets;
 use stamp::Stamp;
 use tally::Tally;
 use wire::Dialect;
@@ -55,22 +57,6 @@ pub(crate) struct Engine {
     inflater: Inflater,
     pub(crate) tally: Tally,
     second_ends_us: u64,
-}
-
-/// The connections, and how far they are.
-#[derive(Debug, Default)]
-struct Sockets {
-    slots: Vec<Option<Connection>>,
-    free: Vec<usize>,
-    /// Connections there ever were.
-    opened: u64,
-    /// Connections on their way.
-    opening: usize,
-    live: usize,
-    /// Slots with something to say.
-    talking: Vec<usize>,
-    /// Slots with more to read.
-    waiting: Vec<usize>,
 }
 
 impl Engine {
@@ -109,15 +95,10 @@ impl Engine {
     pub(crate) fn open(&mut self, dial: Dial) -> io::Result<Id> {
         let serial = self.sockets.opened;
         let mut connection = Connection::open(dial, serial)?;
-        let slot = self.sockets.free.pop().unwrap_or_else(|| {
-            self.sockets.slots.push(None);
-            self.sockets.slots.len() - 1
-        });
+        let slot = self.sockets.free_slot();
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut connection.socket, Token(slot), interest)?;
-        self.sockets.slots[slot] = Some(connection);
-        self.sockets.opening += 1;
-        self.sockets.opened += 1;
+        self.sockets.put(slot, connection);
         Ok(Id { slot, serial })
     }
 
@@ -343,32 +324,6 @@ impl Engine {
                 None
             }
         }
-    }
-}
-
-impl Sockets {
-    fn get(&self, id: Id) -> Option<&Connection> {
-        self.slots.get(id.slot)?.as_ref().filter(|connection| connection.serial == id.serial)
-    }
-
-    fn get_mut(&mut self, id: Id) -> Option<&mut Connection> {
-        self.slots.get_mut(id.slot)?.as_mut().filter(|connection| connection.serial == id.serial)
-    }
-
-    fn remove(&mut self, slot: usize) {
-        let Some(connection) = self.slots.get_mut(slot).and_then(Option::take) else {
-            return;
-        };
-        match connection.phase {
-            Phase::Live => self.live -= 1,
-            Phase::Deaf => {}
-            _ => self.opening -= 1,
-        }
-        self.free.push(slot);
-    }
-
-    fn live_ones(&mut self) -> impl Iterator<Item = &mut Connection> {
-        self.slots.iter_mut().flatten().filter(|connection| connection.phase == Phase::Live)
     }
 }
 

@@ -12,6 +12,7 @@ use super::engine::connection::{Dial, Id};
 use super::engine::room::Room;
 use super::engine::wire::Dialect;
 use super::pace::Pace;
+use super::process::mib;
 use super::progress::Progress;
 use super::report::{Figures, Report};
 use super::scene::{Layout, Measurement, Scene, Span};
@@ -137,7 +138,7 @@ fn measure(
     figures.add("refused", "frames/s", tally.refused as f64 / seconds);
     figures.add("floods that were cut off", "", tally.closed.values().sum::<u64>() as f64);
     let peak = measurement.memory.iter().map(|(_, mib)| *mib).max_by(f64::total_cmp);
-    figures.add_if("memory of the server before", "MiB", before.map(|bytes| bytes as f64 / 1_048_576.0));
+    figures.add_if("memory of the server before", "MiB", before.map(mib));
     figures.add_if("memory at its peak", "MiB", peak);
     // To refuse a flood, and to cut it off, is what the limits are for.
     tally.refused = 0;

@@ -9,7 +9,7 @@ use super::crowd::{open_all, wait_for_quiet};
 use super::engine::Engine;
 use super::engine::room::Room;
 use super::engine::wire::Dialect;
-use super::process::Usage;
+use super::process::{Usage, mib};
 use super::progress::Progress;
 use super::report::{Chart, Figures, Line, Report};
 use super::target::{Target, TargetArgs};
@@ -131,7 +131,7 @@ fn watch(
             next = passed + Duration::from_secs(1);
             let cpu = target.usage.map(Usage::cpu_ns).transpose().context("the server has ended")?;
             points.cpu.extend(cpu.map(|cpu| (passed.as_secs_f64(), cpu as f64)));
-            let memory = target.memory().map(|bytes| bytes as f64 / 1_048_576.0);
+            let memory = target.memory().map(mib);
             points.memory.extend(memory.map(|mib| (passed.as_secs_f64(), mib)));
             progress.show(|| format!("{} connections, {:.0} s", engine.live(), passed.as_secs_f64()));
         }

@@ -90,6 +90,11 @@ impl Usage {
     }
 }
 
+/// Returns bytes in the unit of reports.
+pub(super) fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}
+
 /// Moves this process to the core of generators, if the machine has one.
 pub(super) fn pin_generator() -> anyhow::Result<()> {
     let pid = std::process::id().to_string();

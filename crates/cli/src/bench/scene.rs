@@ -13,7 +13,7 @@ use super::engine::room::Room;
 use super::engine::tally::{Second, Tally};
 use super::engine::wire::Dialect;
 use super::pace::Pace;
-use super::process::{Measured, Usage};
+use super::process::{Measured, Usage, mib};
 use super::progress::Progress;
 use super::target::Target;
 
@@ -257,7 +257,7 @@ impl Scene {
     fn sample(&mut self, now_s: f64) {
         if self.memory.last().is_none_or(|(last_s, _)| now_s - last_s >= SAMPLE_S) {
             let bytes = self.usage.and_then(|usage| usage.anonymous_bytes().ok());
-            self.memory.extend(bytes.map(|bytes| (now_s, bytes as f64 / 1_048_576.0)));
+            self.memory.extend(bytes.map(|bytes| (now_s, mib(bytes))));
         }
     }
 

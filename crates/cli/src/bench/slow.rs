@@ -8,6 +8,7 @@ use clap::Args;
 use super::charts;
 use super::crowd::open_everybody;
 use super::engine::wire::Dialect;
+use super::process::mib;
 use super::progress::Progress;
 use super::report::{Figures, Report};
 use super::scene::{Layout, Measurement, Scene, Span};
@@ -78,10 +79,6 @@ pub(super) fn run(args: &SlowArgs) -> anyhow::Result<Report> {
     );
     report.sections.push(figures.section("never-readers"));
     Ok(report)
-}
-
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / 1_048_576.0
 }
 
 /// Loads a server, and waits afterwards until its memory is what it would be without the stuck ones.

@@ -73,7 +73,7 @@ impl Tls {
     /// An operating system without random numbers.
     pub(crate) fn new(trust: &Trust) -> io::Result<Self> {
         let connection = ClientConnection::new(Arc::clone(&trust.config), trust.name.clone());
-        Ok(Self(Box::new(connection.map_err(broken)?)))
+        Ok(Self(Box::new(connection.map_err(|error| broken(&error))?)))
     }
 
     /// Reads once from a socket, and leaves at the front of the space what was in the records.
@@ -98,7 +98,7 @@ impl Tls {
             let state = self.0.process_new_packets().map_err(|error| {
                 // The server is told why, if its socket takes that; the first reason counts.
                 let _ = self.0.write_tls(socket);
-                broken(error)
+                broken(&error)
             })?;
             let end = bytes + state.plaintext_bytes_to_read();
             let place = plaintext.get_mut(bytes..end).ok_or(ErrorKind::InvalidData)?;
@@ -134,7 +134,7 @@ impl Tls {
     }
 }
 
-fn broken(error: rustls::Error) -> io::Error {
+fn broken(error: &rustls::Error) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, format!("TLS: {error}"))
 }
 
