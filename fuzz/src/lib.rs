@@ -1,4 +1,5 @@
 //! What must hold for any bytes that a peer sends.
 
+pub mod identity;
 pub mod protocol;
 pub mod websocket;

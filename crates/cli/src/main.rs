@@ -21,6 +21,7 @@ mod migrate;
 mod options;
 mod serve;
 mod tail;
+mod token;
 
 /// Exit code of a refused configuration (EX_CONFIG of sysexits.h).
 const REFUSED: u8 = 78;
@@ -66,6 +67,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Erase all that a user has said
     Erase(erase::EraseArgs),
+    /// Sign tokens for trying out, and see what a token says
+    Token(token::TokenArgs),
     /// Ask whether a server is ready
     Health(health::HealthArgs),
     /// Make keys for backends
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Import(args) => options::block_on(import::run(args)),
         Command::Migrate(args) => options::block_on(migrate::run(args)),
         Command::Erase(args) => erase::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Bench(args) => bench::run(args),

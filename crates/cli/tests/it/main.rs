@@ -10,3 +10,4 @@ mod postgres;
 mod program;
 mod serving;
 mod settings;
+mod token;

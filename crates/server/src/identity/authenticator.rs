@@ -126,3 +126,87 @@ impl From<Flaw> for Refusal {
         Self::because(code, flaw.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use jsonwebtoken::Algorithm;
+
+    use super::*;
+    use crate::config::Auth;
+    use crate::identity::key::Key;
+
+    /// When the known tokens were signed, in milliseconds since the Unix epoch.
+    const THEN_MS: i64 = 1_767_225_600_000;
+    const KNOWN: &str = include_str!("../../tests/it/identity/keys/known.txt");
+
+    fn authenticator() -> Authenticator {
+        let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/identity/keys");
+        let secret = include_str!("../../tests/it/identity/keys/hs.secret").trim().as_bytes();
+        let public = |algorithm: Algorithm, file: &str| {
+            Key::from_file(&format!("{algorithm:?}"), algorithm, &keys.join(file)).expect("a key")
+        };
+        let mut config = Config::default();
+        config.auth = Auth {
+            issuer: Some("https://login.example.com".into()),
+            audience: Some("parlour".into()),
+            keys: vec![
+                Key::from_secret("HS256", Algorithm::HS256, secret),
+                Key::from_secret("HS384", Algorithm::HS384, secret),
+                Key::from_secret("HS512", Algorithm::HS512, secret),
+                public(Algorithm::RS256, "rsa.pub.pem"),
+                public(Algorithm::PS256, "rsa.pub.pem"),
+                public(Algorithm::ES256, "es256.pub.pem"),
+                public(Algorithm::ES384, "es384.pub.pem"),
+                public(Algorithm::EdDSA, "ed25519.pub.pem"),
+            ],
+            ..Auth::default()
+        };
+        let records = Arc::new(Records::new(&config.auth));
+        Authenticator::new(&config, records, Clock::start())
+    }
+
+    fn at(wall_ms: i64) -> Now {
+        Now { mono_ms: 0, wall_ms }
+    }
+
+    fn known() -> impl Iterator<Item = &'static str> {
+        KNOWN.lines().filter(|line| !line.starts_with('#'))
+    }
+
+    #[test]
+    fn tokens_that_others_have_signed_are_believed() {
+        let authenticator = authenticator();
+        assert_eq!(known().count(), 8, "one of each algorithm");
+        for token in known() {
+            let claims = authenticator.check(token, at(THEN_MS)).expect(token);
+            assert_eq!((claims.user.as_str(), claims.id.as_deref()), ("alice", Some("known")));
+            let end_ms = THEN_MS + 3_630_000;
+            assert!(authenticator.check(token, at(end_ms - 1)).is_ok(), "within the leeway");
+            assert_eq!(authenticator.check(token, at(end_ms)), Err(Flaw::Expired));
+        }
+    }
+
+    #[test]
+    fn no_bit_of_a_token_can_be_changed() {
+        let authenticator = authenticator();
+        for token in known() {
+            for place in 0..token.len() {
+                let mut changed = token.as_bytes().to_vec();
+                changed[place] ^= 1;
+                let changed = String::from_utf8(changed).expect("ASCII");
+                assert!(authenticator.check(&changed, at(THEN_MS)).is_err(), "byte {place} of {token}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let shown = format!("{:?}", authenticator());
+        let secret = include_str!("../../tests/it/identity/keys/hs.secret").trim();
+        assert!(shown.contains("HS256") && !shown.contains(&secret[..10]), "{shown}");
+        let bytes = format!("{:?}", &secret.as_bytes()[..4]);
+        assert!(!shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
+    }
+}

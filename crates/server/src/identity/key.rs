@@ -74,6 +74,12 @@ pub fn is_secret(algorithm: Algorithm) -> bool {
 }
 
 impl Key {
+    /// Takes a secret as it is, for an HS algorithm.
+    #[must_use]
+    pub fn from_secret(id: &str, algorithm: Algorithm, secret: &[u8]) -> Self {
+        Self::new(id, algorithm, DecodingKey::from_secret(secret))
+    }
+
     /// Makes a key of what `jsonwebtoken` knows as one.
     pub(crate) fn new(id: &str, algorithm: Algorithm, key: DecodingKey) -> Self {
         crypto::install();
