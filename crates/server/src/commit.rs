@@ -198,7 +198,10 @@ fn answer(node: &Node, batch: &mut Vec<Pending>, outcomes: Vec<Result<Stored, Re
     let mut outcomes = outcomes.into_iter();
     for pending in batch.drain(..) {
         let outcome = match outcomes.next() {
-            Some(Ok(stored)) => Ok(stored),
+            Some(Ok(stored)) => {
+                node.hooks.stored(&pending.draft.room);
+                Ok(stored)
+            }
             Some(Err(refused)) => Err(refusal(refused)),
             None => Err(ErrorCode::Indeterminate.into()),
         };
@@ -210,6 +213,9 @@ fn answer(node: &Node, batch: &mut Vec<Pending>, outcomes: Vec<Result<Stored, Re
 fn fail(node: &Node, batch: &mut Vec<Pending>, error: StoreError, blocked: &mut HashMap<Pipe, Refusal>) {
     let code = node.note_store_error(error);
     for pending in batch.drain(..) {
+        if error == StoreError::Indeterminate {
+            node.hooks.stored(&pending.draft.room);
+        }
         let refusal = match blocked.entry(pending.pipe()) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => {

@@ -148,6 +148,14 @@ instruments! {
         io_uring: Gauge = "io_uring";
         /// Handshakes and questions to the store that are under way; counted once a second.
         tasks: Gauge = "tasks";
+        /// Events for webhooks, without messages, by type.
+        webhook_events: ByWord = "webhook_events" ["type"];
+        /// Deliveries to webhooks, by outcome: `delivered`, or why not.
+        webhook_deliveries: ByWord = "webhook_deliveries" ["outcome"];
+        /// Events that became dead letters; they can be replayed.
+        webhook_dead: SharedCounter = "webhook_dead_letters";
+        /// Events for webhooks that were lost because too many waited.
+        webhook_dropped: SharedCounter = "webhook_events_dropped";
         /// Messages that wait for the store now.
         commit_queue: Gauge = "commit_queue_messages";
     }

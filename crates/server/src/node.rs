@@ -23,6 +23,7 @@ use crate::commit::{CommitQueue, Drafts, error_code};
 use crate::config::{Config, DatabaseUrl, Limits, Timeouts};
 use crate::documents::DocumentQueue;
 use crate::errands::Errands;
+use crate::hooks::Hooks;
 use crate::inbox::{Inbox, Mail};
 use crate::lineage::Lineage;
 use crate::metrics::Metrics;
@@ -61,6 +62,8 @@ pub struct Node {
     pub errands: Errands,
     /// The way to other servers.
     pub outbound: Arc<Outbound>,
+    /// What those of the operator hear of this one.
+    pub hooks: Hooks,
     /// How shards write to many sockets.
     pub writes: Writes,
     /// The rates that sessions obey.
@@ -119,6 +122,7 @@ impl Node {
             api: Api::new(&config),
             errands: Errands::on(Handle::current()),
             outbound: Arc::new(Outbound::new(config.backend.outbound.clone())),
+            hooks: Hooks::new(&config, Arc::clone(&metrics)),
             writes,
             config,
             clock,
@@ -213,7 +217,7 @@ impl Node {
                 .collect(),
             access: if self.config.dev { Access::Public } else { Access::Members },
             filters: self.config.filters.clone(),
-            tells_occupancy: false,
+            tells_occupancy: self.hooks.wants_occupancy(),
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::commit;
 use crate::config::Config;
 use crate::documents;
+use crate::hooks;
 use crate::http::admin;
 use crate::identity;
 use crate::inbox::Mail;
@@ -39,6 +40,7 @@ pub struct Server {
     documenting: JoinHandle<()>,
     watching: JoinHandle<()>,
     keeping: JoinHandle<()>,
+    telling: Vec<JoinHandle<()>>,
     identifying: JoinHandle<()>,
     shards: Vec<ShardThread>,
     tls: Option<Arc<LiveCertificate>>,
@@ -121,6 +123,7 @@ impl Server {
         let lineage = Lineage::of(&*store).await.map_err(StartError::Read)?;
         let (node, drafts) = Node::on_store(store, lineage, purpose, config, listen);
         identity::load(&node).await.map_err(StartError::Read)?;
+        hooks::prepare(&node).await.map_err(StartError::Read)?;
         let ids = 0..u16::try_from(node.config.shards).unwrap_or(u16::MAX);
         let shards = ids.map(|id| shard::spawn(Arc::clone(&node), id)).collect::<Result<_, _>>();
         let server = Self {
@@ -132,6 +135,7 @@ impl Server {
             documenting: tokio::spawn(documents::run(Arc::clone(&node))),
             watching: tokio::spawn(watch(Arc::clone(&node), tls.clone())),
             keeping: tokio::spawn(upkeep::run(Arc::clone(&node))),
+            telling: hooks::start(&node),
             identifying: tokio::spawn(identity::watch(Arc::clone(&node))),
             shards: shards.map_err(StartError::Thread)?,
             tls,
@@ -216,13 +220,15 @@ impl Server {
             tracing::error!("a shard did not end in order");
         }
         let tasks = [self.accepting, self.administration, self.committing, self.documenting];
-        for task in tasks.into_iter().chain([self.watching, self.keeping, self.identifying]) {
+        let more = [self.watching, self.keeping, self.identifying].into_iter().chain(self.telling);
+        for task in tasks.into_iter().chain(more) {
             task.abort();
             // Aborted is what it should be.
             drop(task.await);
         }
         self.node.errands.end().await;
         documents::write_waiting(&self.node).await;
+        hooks::write_waiting(&self.node).await;
         if let Err(error) = self.node.store.check().await {
             tracing::error!(%error, "the store did not close in order");
         }

@@ -60,6 +60,7 @@ fn routes(node: Arc<Node>) -> Router {
         .route("/log", put(set_log).fallback(|| async { problem::method_not_allowed("PUT") }))
         .route("/revoke", post(revoke).fallback(|| async { problem::method_not_allowed("POST") }))
         .route("/users/{user}", delete(erase).fallback(|| async { problem::method_not_allowed("DELETE") }))
+        .merge(crate::hooks::admin::routes())
         .fallback(|| async { problem::response(&ErrorCode::NoRoute.into()) })
         .layer(middleware::from_fn_with_state(Arc::clone(&node), check_host))
         .with_state(node)

@@ -137,6 +137,7 @@ impl Shard {
         self.send(slot, &Reply { id, event: Event::Welcome(Box::new(welcome)) });
         if is_new {
             self.users.add(&user, slot);
+            self.node.hooks.connected(self.now, self.id_of(slot), &user);
             let connection = &mut self.connections[slot as usize];
             connection.phase = Phase::Open;
             connection.extra().gate = Some(Gate { missing: usize::MAX, ..Gate::default() });

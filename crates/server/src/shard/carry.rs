@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlour_hub::effect::{Replayed, StoreRequest, cursor_key, seen_key};
+use parlour_hub::effect::{REPORTS, Replayed, StoreRequest, cursor_key, reports_key, seen_key};
 use parlour_hub::input::{Caller, Ending, Opened};
 use parlour_hub::log::Draft;
 use parlour_hub::{ConnId, Effect, Input};
@@ -32,13 +32,21 @@ impl Shard {
     fn carry_out_one(&mut self, effect: Effect) {
         match effect {
             Effect::Broadcast { room, shards, event } => {
+                self.node.hooks.heard(self.now, &event);
                 for shard in shards.iter() {
                     self.broadcast(shard, &room, &event);
                 }
             }
-            Effect::ToUsers { users, event } => self.tell_users(&users, &event),
+            Effect::ToUsers { users, event } => {
+                self.node.hooks.heard(self.now, &event);
+                self.tell_users(&users, &event);
+            }
             Effect::Store { room, request } => self.ask_store(room, request),
             Effect::Vacated { .. } => self.metrics.rooms_vacated.add(1),
+            Effect::Audit(_) => {}
+            Effect::Occupancy { room, is_occupied, position } => {
+                self.node.hooks.occupancy(self.now, room, is_occupied, position);
+            }
             Effect::Send { to, .. }
             | Effect::Attach { to, .. }
             | Effect::CatchUp { to, .. }
@@ -70,7 +78,7 @@ impl Shard {
             Effect::ToUsers { users, event } => self.tell_local_users(&users, &event),
             Effect::Broadcast { room, event, .. } => self.broadcast_here(&room, &event),
             // These are carried out on the room's home.
-            Effect::Store { .. } | Effect::Vacated { .. } => {}
+            Effect::Store { .. } | Effect::Vacated { .. } | Effect::Audit(_) | Effect::Occupancy { .. } => {}
         }
     }
 
@@ -265,6 +273,11 @@ impl Shard {
                 let found = node.store.find(room.clone(), caller.user.clone(), cid.clone()).await;
                 let found = found.map_err(|error| node.note_store_error(error));
                 Mail::Input { room, input: Input::Found { caller, cid, found } }
+            }),
+            StoreRequest::Reports { caller, inquiry } => self.run_errand(async move {
+                let found = documents::find(&node, reports_key(&room), REPORTS).await;
+                let found = found.map_err(|error| node.note_store_error(error));
+                Mail::Input { room, input: Input::Inquired { caller, inquiry, found } }
             }),
             StoreRequest::Put { documents } => self.node.documents.put(documents),
         }

@@ -122,6 +122,7 @@ impl Shard {
             _ => Ending::Lost,
         };
         let conn = self.id_of(slot);
+        self.node.hooks.disconnected(self.now, conn, &user, (reason.word(), ending));
         while let Some(room) =
             self.connections.get(slot as usize).and_then(|c| Some(Rc::clone(&c.rooms.last()?.room)))
         {

@@ -4,13 +4,16 @@ use parlour_hub::effect::DOCUMENT_SEPARATOR;
 use parlour_protocol::{RoomName, UserId};
 
 /// Whether a document is about a user: `read`, the user and a room; `seen` or `cursor`, a room and the
-/// user; or `report`, a room, a message and the user.
+/// user; `report`, a room, a message and the user; what webhooks were `told` of a user; or what waits for
+/// a `webhook`: its name, a word, a number and the user.
 pub(super) fn is_about(key: &str, user: &UserId) -> bool {
     let mut parts = key.split(DOCUMENT_SEPARATOR);
     let whose = match parts.next() {
         Some("read") => parts.next(),
         Some("seen" | "cursor") => parts.nth(1),
         Some("report") => parts.nth(2),
+        Some("told") => parts.next().filter(|what| *what != "room").and_then(|_| parts.next()),
+        Some("webhook") => parts.nth(3),
         _ => None,
     };
     whose == Some(user.as_str())

@@ -1,7 +1,6 @@
 //! An HTTP server of the operator, as a test wants it.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -9,11 +8,13 @@ use axum::http::{HeaderMap, Request};
 use axum::response::{IntoResponse, Response};
 use parlour_server::config::{Config, OutboundRules, RoomPattern};
 use parlour_server::hooks::sign::Signer;
+use ring::hmac;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// What signs in tests.
-pub(crate) const SECRET: &str = "a secret of tests that is long enough";
+const SECRET: &str = "a secret of tests that is long enough";
 
 /// A request that the backend got.
 #[derive(Debug, Clone)]
@@ -24,14 +25,16 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Returns the body.
-    pub(crate) fn json(&self) -> serde_json::Value {
+    /// Checks the signature as docs/webhooks.md says, and returns the body.
+    #[track_caller]
+    pub(crate) fn verified(&self) -> Value {
+        let header = |name: &str| self.headers[name].to_str().expect("a text");
+        let signed = [header("parlour-timestamp").as_bytes(), b".", &self.body].concat();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+        let hex: String =
+            hmac::sign(&key, &signed).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(header("parlour-signature"), format!("v1={hex}"));
         serde_json::from_slice(&self.body).expect("JSON")
-    }
-
-    /// Returns a header.
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers[name].to_str().expect("a text")
     }
 }
 
@@ -106,11 +109,6 @@ pub(crate) fn signer() -> Signer {
     Signer::new(SECRET).expect("long enough")
 }
 
-pub(crate) fn all_rooms() -> RoomPattern {
-    RoomPattern("*".into())
-}
-
-/// Something shared by a backend and its test.
-pub(crate) fn shared<T: Default>() -> Arc<std::sync::Mutex<T>> {
-    Arc::default()
+pub(crate) fn rooms(pattern: &str) -> RoomPattern {
+    RoomPattern(pattern.into())
 }

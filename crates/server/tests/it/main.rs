@@ -43,3 +43,4 @@ mod store;
 mod text;
 mod tls;
 mod transport;
+mod webhooks;

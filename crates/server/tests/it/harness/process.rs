@@ -46,6 +46,7 @@ pub(crate) async fn served_as_child() -> bool {
     // Well within a test's patience: until it has passed, a room waits for the lost.
     config.timeouts.grace = Duration::from_secs(1);
     config.timeouts.drain_notice = Duration::from_millis(notice.parse().expect("a number"));
+    crate::webhooks::configure_child(&mut config);
     let log = config.log.clone();
     let server = Server::start(config).await.expect("the server starts");
     parlour_server::logging::start(&log);
