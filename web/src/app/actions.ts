@@ -4,6 +4,7 @@ import { platform, type Found, type Parlour, type Role, type Seq, type Settings 
 import type { Conversation, Draft, Line } from "./conversation.ts";
 import { explain } from "./explain.ts";
 import { mentionsIn } from "./mentions.ts";
+import type { Offer } from "./sanctions.ts";
 
 /** What actions need of the page. */
 interface Page {
@@ -79,6 +80,20 @@ export class Actions {
 
   configure({ room }: Conversation, settings: Settings): Promise<unknown> {
     return this.#parlour.configure(room, settings);
+  }
+
+  sanction({ room }: Conversation, user: string, { kind, for_ms }: Offer): void {
+    const { moderation } = this.#parlour;
+    const terms = for_ms === undefined ? {} : { for_ms };
+    this.#attempt(kind === "kick" ? moderation.kick(room, user) : moderation[kind](room, user, terms));
+  }
+
+  pardon({ room }: Conversation, user: string): void {
+    this.#attempt(this.#parlour.moderation.pardon(room, user));
+  }
+
+  report({ room }: Conversation, { seq }: Line): void {
+    this.#attempt(this.#parlour.moderation.report(room, seq));
   }
 
   setRole({ room }: Conversation, user: string, role: Role | undefined): void {

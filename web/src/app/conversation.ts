@@ -1,6 +1,7 @@
 /** One room or private conversation as the page shows it. Knows no connection. */
 import { computed, signal } from "@preact/signals";
 import { Conversation as View, type Entry, type Member, type Seq, type Spoken } from "../sdk/index.ts";
+import { span, toldOf } from "./sanctions.ts";
 
 export type Line = Spoken;
 
@@ -105,6 +106,7 @@ export class Conversation {
     if (this.oldest === undefined || seq < this.oldest) this.oldest = seq;
     this.view.apply(entry);
     if (entry.type === "room_changed" || entry.type === "role_changed") this.#tellChange(entry);
+    if (entry.type === "sanctioned") this.#note(entry.payload.sender, toldOf(entry.payload), entry.payload.ts);
     if ("sender" in entry.payload) this.stopTyping(entry.payload.sender);
     const { cid } = entry.payload;
     if (cid) this.dropDraft(cid);
@@ -249,7 +251,9 @@ export class Conversation {
       const { user, role } = entry.payload;
       return this.#note(sender, role ? `made ${user} ${role}` : `took the role of ${user}`, ts);
     }
-    const { title, topic } = entry.payload;
+    const { title, topic, slow_ms } = entry.payload;
+    if (slow_ms) this.#note(sender, `slowed the room down to one message in ${span(slow_ms)}`, ts);
+    if (slow_ms === 0) this.#note(sender, "ended the slow mode", ts);
     if (title) this.#note(sender, `named the room “${title}”`, ts);
     if (topic) this.#note(sender, `set the topic to “${topic}”`, ts);
     if (entry.payload.private !== undefined)

@@ -17,6 +17,7 @@ const SENTENCES: Record<string, string> = {
   storage_full: "The server has no space left.",
   closed: "You are signed out.",
   exists: "There is such a room already.",
+  filtered: "The message has a word that is not allowed here.",
   idempotency_conflict: "This was sent before with other words.",
   reset_epoch: "The history of this room was restored: what you saw before may be missing now.",
   reset_ahead: "The history of this room was restored: what you saw before may be missing now.",
@@ -27,5 +28,7 @@ const SENTENCES: Record<string, string> = {
 export function explain(error: unknown): string {
   const { code, reason, message } = error as { code?: unknown; reason?: string; message?: string };
   const word = typeof code === "string" ? code : reason;
+  // The server says for how long somebody is silenced or banned, and why.
+  if (word === "forbidden" && message?.startsWith("you are ")) return `Y${message.slice(1)}.`;
   return SENTENCES[word ?? ""] ?? message ?? "Something went wrong.";
 }

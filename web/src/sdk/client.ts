@@ -4,6 +4,7 @@ import { Memory, Receipts, type Storage } from "./cursors.ts";
 import { Emitter } from "./emitter.ts";
 import { platform, type Environment } from "./environment.ts";
 import { Link } from "./link.ts";
+import { Moderation } from "./moderation.ts";
 import { conversationOf } from "./peers.ts";
 import { Refused } from "./refused.ts";
 import { Renewal, type Token } from "./renewal.ts";
@@ -63,6 +64,8 @@ const RETRY_CODES = new Set([1001, 1006, 1011, 1012, 1013]);
 const REJOIN_MS = 5_000;
 
 export class Parlour {
+  /** What moderators do, and how members call them. */
+  readonly moderation: Moderation;
   readonly #options: Options;
   readonly #environment: Environment;
   readonly #emitter = new Emitter<Events>();
@@ -105,6 +108,10 @@ export class Parlour {
       freshId: () => this.#requests.freshId(),
       isCurrent: (link) => this.#link === link,
       failed: (error) => this.#emitter.emit("error", error),
+    });
+    this.moderation = new Moderation({
+      sanction: (sanction) => this.#say("sanction", { ...sanction, cid: environment.unique() }),
+      ask: (type, payload) => this.#requests.ask(type, payload),
     });
     this.#typing = new TypingSender(this.#environment, (notice) => {
       if (this.#state.name === "online") this.#link?.send(wire.encode("typing", notice));
@@ -208,7 +215,7 @@ export class Parlour {
     return this.#say("create", { room, ...settings, cid: this.#environment.unique() });
   }
 
-  /** Changes what is given of a room's title, topic and privacy. */
+  /** Changes what is given of a room's title, topic, privacy and pace. */
   configure(room: string, settings: wire.Settings): Promise<wire.Stored> {
     return this.#say("configure", { room, ...settings, cid: this.#environment.unique() });
   }
@@ -239,7 +246,7 @@ export class Parlour {
     return this.#requests.ask("members", { room });
   }
 
-  /** Asks for a room's title, topic, roles and pins. */
+  /** Asks for a room's title, topic, roles, pins and sanctions. */
   info(room: string): Promise<wire.RoomInfo> {
     return this.#requests.ask("info", { room });
   }
@@ -286,7 +293,7 @@ export class Parlour {
   }
 
   async #say<
-    K extends "publish" | "private" | "batch" | "edit" | "delete" | "react" | "pin" | "create" | "configure" | "role",
+    K extends "publish" | "private" | "batch" | "edit" | "delete" | "react" | "pin" | "create" | "configure" | "role" | "sanction",
   >(type: K, payload: wire.Commands[K]): Promise<wire.Stored> {
     const stored = await this.#requests.ask(type, payload);
     this.#rooms.stored(stored as wire.Stored);

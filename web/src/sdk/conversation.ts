@@ -50,8 +50,9 @@ export class Conversation {
   readonly #messages = new Map<Seq, Spoken>();
   #sorted: readonly Spoken[] | undefined;
   readonly #changes = new Map<Seq, Change>();
-  readonly #settings = new Map<keyof wire.Settings, Stamped<string | boolean>>();
+  readonly #settings = new Map<keyof wire.Settings, Stamped<string | boolean | number>>();
   readonly #roles = new Map<string, Stamped<Role | undefined>>();
+  readonly #sanctions = new Map<string, Stamped<wire.Sanction | undefined>>();
   readonly #pins = new Map<Seq, Stamped<boolean>>();
   readonly #receipts = new Map<string, { read: Seq; delivered: Seq }>();
   /** The newest entry that was applied. */
@@ -86,6 +87,16 @@ export class Conversation {
 
   get isPrivate(): boolean {
     return (this.#settings.get("private")?.value as boolean) ?? false;
+  }
+
+  /** How long a user waits between two messages, in milliseconds; 0: not at all. */
+  get slowMs(): number {
+    return (this.#settings.get("slow_ms")?.value as number) ?? 0;
+  }
+
+  /** Mutes and bans that were not taken back; whether one still holds, its end says. */
+  get sanctions(): ReadonlyMap<string, wire.Sanction> {
+    return new Map([...this.#sanctions].flatMap(([user, { value }]) => (value ? [[user, value] as const] : [])));
   }
 
   get roles(): ReadonlyMap<string, Role> {
@@ -126,6 +137,8 @@ export class Conversation {
         return this.#configure(told.payload, told.payload.seq);
       case "role_changed":
         return this.#stamp(this.#roles, told.payload.user, told.payload.role, told.payload.seq);
+      case "sanctioned":
+        return this.#sanction(told.payload);
       case "read":
       case "delivered":
         return this.#advance(told.payload.user, told.type, told.payload.seq);
@@ -162,7 +175,8 @@ export class Conversation {
 
   /** Forgets everything but who has read how far: the copy of the room cannot be continued. */
   forget(): void {
-    for (const known of [this.#messages, this.#changes, this.#settings, this.#roles, this.#pins]) known.clear();
+    for (const known of [this.#messages, this.#changes, this.#settings]) known.clear();
+    for (const known of [this.#roles, this.#sanctions, this.#pins]) known.clear();
     this.#sorted = undefined;
     this.#newest = 0n;
   }
@@ -222,17 +236,27 @@ export class Conversation {
   }
 
   #configure(settings: wire.Settings, seq: Seq): void {
-    for (const key of ["title", "topic", "private"] as const) {
+    for (const key of ["title", "topic", "private", "slow_ms"] as const) {
       if (settings[key] !== undefined) this.#stamp(this.#settings, key, settings[key], seq);
     }
   }
 
+  #sanction({ user, kind, until_ms, reason, seq }: wire.Sanctioned): void {
+    // Whoever was put out may be back already.
+    if (kind === "kick") return;
+    const sanction = { user, kind, ...(until_ms !== undefined && { until_ms }), ...(reason && { reason }) };
+    this.#stamp(this.#sanctions, user, kind === "none" ? undefined : sanction, seq);
+  }
+
   /** Takes the state of a room as a whole; it is not older than what was told before it. */
   #inform(info: wire.RoomInfo): void {
-    this.#configure({ title: "", topic: "", private: false, ...info }, this.#newest);
+    this.#configure({ title: "", topic: "", private: false, slow_ms: 0, ...info }, this.#newest);
     const roles = new Map(info.roles.map(({ user, role }) => [user, role]));
     for (const user of new Set([...roles.keys(), ...this.#roles.keys()]))
       this.#stamp(this.#roles, user, roles.get(user), this.#newest);
+    const sanctions = new Map(info.sanctions?.map((sanction) => [sanction.user, sanction]));
+    for (const user of new Set([...sanctions.keys(), ...this.#sanctions.keys()]))
+      this.#stamp(this.#sanctions, user, sanctions.get(user), this.#newest);
     const pins = new Set(info.pins);
     for (const seq of this.#pins.keys()) if (!pins.has(seq)) this.#pins.delete(seq);
     // A pin keeps its place if it is known already.
@@ -255,6 +279,7 @@ export class Conversation {
     }
     this.#receipts.delete(user);
     this.#roles.delete(user);
+    this.#sanctions.delete(user);
   }
 }
 

@@ -12,6 +12,7 @@ export { Parlour, type Events, type Extras, type Options, type State } from "./c
 export { Conversation, type Spoken } from "./conversation.ts";
 export type { Storage } from "./cursors.ts";
 export { conversationOf, peerOf } from "./peers.ts";
+export type { Moderation, Terms } from "./moderation.ts";
 export { platform, type Environment, type Socket } from "./environment.ts";
 export { Refused } from "./refused.ts";
 export type * from "./payloads.ts";

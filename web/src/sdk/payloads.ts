@@ -141,6 +141,8 @@ export interface Settings {
   title?: string;
   topic?: string;
   private?: boolean;
+  /** How long a user waits between two messages, in milliseconds; 0: not at all. */
+  slow_ms?: number;
 }
 
 export interface RoomChanged extends Header, Settings {}
@@ -149,6 +151,27 @@ export interface RoleChanged extends Header {
   user: string;
   /** Absent: none any more. */
   role?: Role;
+}
+
+/** What is done to a user; `none` takes a mute or a ban back. */
+export type SanctionKind = "none" | "kick" | "mute" | "ban";
+
+export interface Sanction {
+  user: string;
+  kind: SanctionKind;
+  /** When a mute or a ban ends, in milliseconds since the Unix epoch; absent: when it is taken back. */
+  until_ms?: number;
+  reason?: string;
+}
+
+export interface Sanctioned extends Header, Sanction {}
+
+/** A message that somebody reported. */
+export interface Report {
+  target: Seq;
+  user: string;
+  ts: number;
+  reason?: string;
 }
 
 export interface Membership {
@@ -207,6 +230,8 @@ export interface RoomInfo extends Settings {
   room: string;
   roles: { user: string; role: Role }[];
   pins: Seq[];
+  /** Mutes and bans that hold. */
+  sanctions?: Sanction[];
 }
 
 export interface ReceiptList {

@@ -24,6 +24,7 @@ export const SAID = new Set<keyof Answers>([
   "create",
   "configure",
   "role",
+  "sanction",
 ]);
 /** Commands that only somebody may give who is in the room. */
 const INSIDE = new Set<keyof Answers>([...SAID, "read", "delivered", "receipts"]);

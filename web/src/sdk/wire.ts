@@ -40,6 +40,10 @@ export interface Commands {
   create: { room: string; cid: string } & told.Settings;
   configure: { room: string; cid: string } & told.Settings;
   role: { room: string; user: string; role?: told.Role; cid: string };
+  sanction: { room: string; user: string; kind: told.SanctionKind; for_ms?: number; reason?: string; cid: string };
+  report: { room: string; target: Seq; reason?: string };
+  reports: { room: string };
+  resolve: { room: string; target: Seq };
   typing: { room: string; active: boolean };
   presence: { status: told.Availability; text?: string };
   members: { room: string };
@@ -88,6 +92,10 @@ export interface Answers {
   create: told.Stored;
   configure: told.Stored;
   role: told.Stored;
+  sanction: told.Stored;
+  report: Record<string, never>;
+  reports: { room: string; reports: told.Report[] };
+  resolve: Record<string, never>;
   presence: Record<string, never>;
   members: told.MemberList;
   history: HistoryPage;
@@ -113,6 +121,7 @@ export interface Entries {
   pinned: told.Pinned;
   room_changed: told.RoomChanged;
   role_changed: told.RoleChanged;
+  sanctioned: told.Sanctioned;
 }
 
 /** Payloads of events about a room that are not kept, by name. */
@@ -142,6 +151,7 @@ interface Others {
   info: told.RoomInfo;
   receipts: told.ReceiptList;
   found: told.Found;
+  reports: { room: string; reports: told.Report[] };
   resync: told.Resync;
   goaway: told.GoAway;
   token_expiring: told.TokenExpiring;
@@ -165,6 +175,7 @@ const ENTRIES: ReadonlySet<string> = new Set<keyof Entries>([
   "pinned",
   "room_changed",
   "role_changed",
+  "sanctioned",
 ]);
 const NOTICES: ReadonlySet<string> = new Set<keyof Notices>([
   "member_joined",

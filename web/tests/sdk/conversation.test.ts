@@ -1,7 +1,7 @@
 /** The folded view of a room, compared with one that saw everything in order. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Conversation, type Entry } from "../../src/sdk/index.ts";
+import { Conversation, type Entry, type SanctionKind } from "../../src/sdk/index.ts";
 import { decode } from "../../src/sdk/wire.ts";
 
 const EMOJI = ["👍", "🎉"];
@@ -165,6 +165,26 @@ test("threads, roles, settings and receipts", () => {
   );
   view.apply({ type: "read", payload: { room: "other", user: "Dora", seq: 9n, count: 1, of: 1 } });
   assert.deepEqual(view.readers(1n), ["Bob", "Cleo"]);
+});
+
+test("mutes and bans, and the pace of a room", () => {
+  const view = new Conversation("general");
+  const sanctioned = (seq: bigint, user: string, kind: SanctionKind, until_ms?: number) =>
+    view.apply({ type: "sanctioned", payload: { ...header(seq), user, kind, ...(until_ms && { until_ms }) } });
+  sanctioned(1n, "Bob", "mute", 60_000);
+  sanctioned(2n, "Cleo", "ban");
+  sanctioned(3n, "Cleo", "kick");
+  assert.deepEqual([...view.sanctions.values()], [
+    { user: "Bob", kind: "mute", until_ms: 60_000 },
+    { user: "Cleo", kind: "ban" },
+  ]);
+  sanctioned(4n, "Cleo", "none");
+  assert.deepEqual([...view.sanctions.keys()], ["Bob"]);
+  view.apply({ type: "room_changed", payload: { ...header(5n), slow_ms: 30_000 } });
+  assert.equal(view.slowMs, 30_000);
+  const info = { room: "general", roles: [], pins: [], sanctions: [{ user: "Dora", kind: "ban" as const }] };
+  view.apply({ type: "info", payload: info });
+  assert.deepEqual([[...view.sanctions.keys()], view.slowMs], [["Dora"], 0]);
 });
 
 test("what a user said is forgotten when it is erased", () => {

@@ -166,3 +166,40 @@ test("leaving stops following the room", async () => {
   await play.comeBack({});
   assert.deepEqual(play.socket.heard(), []);
 });
+
+test("moderators act, members report", async () => {
+  const play = new Play();
+  await play.enter(0);
+  const { moderation } = play.parlour;
+  void moderation.kick("general", "Bob", "enough");
+  void moderation.mute("general", "Bob", { for_ms: 60_000 });
+  void moderation.ban("general", "Bob");
+  void moderation.pardon("general", "Bob");
+  const said: unknown[] = [];
+  for (let seq = 1; seq <= 4; seq += 1) {
+    const [sanction] = play.socket.heard();
+    const { cid, room, ...rest } = sanction!.payload;
+    assert.ok(sanction!.type === "sanction" && cid && room === "general");
+    said.push(rest);
+    play.socket.say("ack", stored(seq), sanction!.id);
+    await play.settle();
+  }
+  assert.deepEqual(said, [
+    { user: "Bob", kind: "kick", reason: "enough" },
+    { user: "Bob", kind: "mute", for_ms: 60_000 },
+    { user: "Bob", kind: "ban" },
+    { user: "Bob", kind: "none" },
+  ]);
+  const [reported, listed, resolved] = [
+    moderation.report("general", 3n, "rude"),
+    moderation.reports("general"),
+    moderation.resolve("general", 3n),
+  ];
+  const [report, list, resolve] = play.socket.heard();
+  assert.deepEqual(report!.payload, { room: "general", target: 3, reason: "rude" });
+  play.socket.say("ack", {}, report!.id);
+  play.socket.say("reports", { room: "general", reports: [{ target: 3, user: "Ann", ts: 1 }] }, list!.id);
+  play.socket.say("ack", {}, resolve!.id);
+  await Promise.all([reported, resolved]);
+  assert.deepEqual(await listed, [{ target: 3n, user: "Ann", ts: 1 }]);
+});

@@ -3,6 +3,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Chat } from "../chat.ts";
 import type { Conversation } from "../conversation.ts";
 import { nameAt } from "../mentions.ts";
+import { span } from "../sanctions.ts";
 import { CloseIcon, SendIcon } from "./icons.tsx";
 import { Name } from "./people.tsx";
 import { Typing } from "./Typing.tsx";
@@ -137,6 +138,7 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
           <SendIcon />
         </button>
       </form>
+      <Pace chat={chat} conversation={conversation} />
       {isTooLong && (
         <p class="refusal" role="alert">
           The message is too long.
@@ -144,6 +146,15 @@ export function Composer({ chat, conversation }: { chat: Chat; conversation: Con
       )}
     </div>
   );
+}
+
+/** Says how often one may speak, where that is limited. */
+function Pace({ chat, conversation }: { chat: Chat; conversation: Conversation }) {
+  void conversation.version.value;
+  const { slowMs, roles } = conversation.view;
+  const role = roles.get(chat.user.value);
+  if (slowMs === 0 || role === "owner" || role === "moderator") return null;
+  return <p class="quiet pace">Slow mode: one message in {span(slowMs)}.</p>;
 }
 
 /** Says what the next message is about, where it is not simply said. */

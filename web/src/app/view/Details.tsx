@@ -4,6 +4,7 @@ import type { Role, Settings } from "../../sdk/index.ts";
 import type { Chat } from "../chat.ts";
 import type { Conversation } from "../conversation.ts";
 import { explain } from "../explain.ts";
+import { span } from "../sanctions.ts";
 import { Dialog } from "./Dialog.tsx";
 import { Name } from "./people.tsx";
 import { Quote } from "./Quote.tsx";
@@ -80,7 +81,7 @@ function SettingsForm({ chat, conversation }: { chat: Chat; conversation: Conver
   };
   return (
     <form class="settings" onSubmit={save}>
-      <SettingsFields title={view.title} topic={view.topic} isPrivate={view.isPrivate} />
+      <SettingsFields title={view.title} topic={view.topic} isPrivate={view.isPrivate} slowMs={view.slowMs} />
       <button class="primary">Save</button>
       <p class="quiet" role="status">
         {outcome.value}
@@ -89,7 +90,19 @@ function SettingsForm({ chat, conversation }: { chat: Chat; conversation: Conver
   );
 }
 
-function SettingsFields({ title, topic, isPrivate }: { title: string; topic: string; isPrivate: boolean }) {
+interface Fields {
+  title: string;
+  topic: string;
+  isPrivate: boolean;
+  slowMs: number;
+}
+
+/** How long users may be made to wait between two messages, in seconds. */
+const PACES = [0, 5, 30, 60, 300, 3_600];
+
+function SettingsFields({ title, topic, isPrivate, slowMs }: Fields) {
+  const slow = slowMs / 1_000;
+  const paces = PACES.includes(slow) ? PACES : [...PACES, slow];
   return (
     <>
       <label class="field">
@@ -99,6 +112,16 @@ function SettingsFields({ title, topic, isPrivate }: { title: string; topic: str
       <label class="field">
         <span>Topic</span>
         <input name="topic" maxLength={500} defaultValue={topic} autocomplete="off" />
+      </label>
+      <label class="field">
+        <span>Slow mode</span>
+        <select name="slow" defaultValue={String(slow)}>
+          {paces.map((seconds) => (
+            <option key={seconds} value={seconds}>
+              {seconds === 0 ? "Everybody speaks as they like" : `One message in ${span(seconds * 1_000)}`}
+            </option>
+          ))}
+        </select>
       </label>
       <label class="check">
         <input name="private" type="checkbox" defaultChecked={isPrivate} />
@@ -111,7 +134,8 @@ function SettingsFields({ title, topic, isPrivate }: { title: string; topic: str
 function settingsOf(form: HTMLFormElement): Required<Settings> {
   const fields = new FormData(form);
   const text = (name: string) => String(fields.get(name) ?? "").trim();
-  return { title: text("title"), topic: text("topic"), private: fields.has("private") };
+  const slow_ms = Number(fields.get("slow") ?? 0) * 1_000;
+  return { title: text("title"), topic: text("topic"), private: fields.has("private"), slow_ms };
 }
 
 function Roles({ chat, conversation, own }: { chat: Chat; conversation: Conversation; own: Role | undefined }) {
@@ -195,7 +219,7 @@ export function CreateRoom({ chat, name, onClose }: { chat: Chat; name: string; 
           <span>Name</span>
           <input name="room" required maxLength={128} defaultValue={name} autocomplete="off" spellcheck={false} />
         </label>
-        <SettingsFields title="" topic="" isPrivate={false} />
+        <SettingsFields title="" topic="" isPrivate={false} slowMs={0} />
         {trouble.value && (
           <p class="refusal" role="alert">
             {trouble.value}

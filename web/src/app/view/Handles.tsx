@@ -1,7 +1,7 @@
 import { useSignal } from "@preact/signals";
 import type { Chat } from "../chat.ts";
 import type { Conversation, Line } from "../conversation.ts";
-import { EditIcon, PinIcon, ReplyIcon, SmileIcon, ThreadIcon, TrashIcon } from "./icons.tsx";
+import { EditIcon, FlagIcon, PinIcon, ReplyIcon, SmileIcon, ThreadIcon, TrashIcon } from "./icons.tsx";
 
 /** The reactions that are offered; any other may be typed by other clients. */
 const OFFERED = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "👀"];
@@ -15,7 +15,7 @@ interface Props {
 
 /** What one can do with a message. */
 export function Handles({ chat, conversation, line, isPinned }: Props) {
-  const asking = useSignal<"nothing" | "reaction" | "deletion">("nothing");
+  const asking = useSignal<"nothing" | "reaction" | "deletion" | "report">("nothing");
   void conversation.version.value;
   const { actions } = chat;
   const isOwn = line.sender === chat.user.value;
@@ -52,6 +52,18 @@ export function Handles({ chat, conversation, line, isPinned }: Props) {
         </button>
       </div>
     );
+  if (asking.value === "report")
+    return (
+      <div class="handles" role="toolbar" aria-label="Report this message?">
+        <span class="question">Tell the moderators of this message?</span>
+        <button class="danger" onClick={done(() => actions.report(conversation, line))}>
+          Report
+        </button>
+        <button class="link" onClick={done(() => {})}>
+          No
+        </button>
+      </div>
+    );
   const thread = line.thread ?? line.seq;
   const write = (intent: Conversation["intent"]["value"]) => () => {
     conversation.intent.value = intent;
@@ -78,6 +90,11 @@ export function Handles({ chat, conversation, line, isPinned }: Props) {
       {isOwn && (
         <Handle name="Edit" onUse={write({ kind: "edit", target: line.seq })}>
           <EditIcon />
+        </Handle>
+      )}
+      {!isOwn && conversation.peer === undefined && conversation.view.roles.size > 0 && (
+        <Handle name="Report to the moderators" onUse={() => (asking.value = "report")}>
+          <FlagIcon />
         </Handle>
       )}
       {(isOwn || isModerator) && (

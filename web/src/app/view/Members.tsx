@@ -3,6 +3,7 @@ import type { Chat } from "../chat.ts";
 import type { Conversation } from "../conversation.ts";
 import { ago, now } from "../time.ts";
 import { CloseIcon } from "./icons.tsx";
+import { MemberMenu } from "./MemberMenu.tsx";
 import { Avatar, Dot, Name } from "./people.tsx";
 
 interface Props {
@@ -31,7 +32,7 @@ export function Members({ chat, conversation, onClose }: Props) {
         <h3>Here — {count}</h3>
         <ul>
           {here.map((member) => (
-            <MemberRow key={member.user} chat={chat} member={member} />
+            <MemberRow key={member.user} chat={chat} conversation={conversation} member={member} />
           ))}
         </ul>
         {count > here.length && <p class="quiet more">and {count - here.length} more</p>}
@@ -40,7 +41,7 @@ export function Members({ chat, conversation, onClose }: Props) {
           {absent
             .sort((a, b) => b.last_active_ms - a.last_active_ms)
             .map((member) => (
-              <MemberRow key={member.user} chat={chat} member={member} />
+              <MemberRow key={member.user} chat={chat} conversation={conversation} member={member} />
             ))}
         </ul>
       </div>
@@ -48,7 +49,7 @@ export function Members({ chat, conversation, onClose }: Props) {
   );
 }
 
-function MemberRow({ chat, member }: { chat: Chat; member: Member }) {
+function MemberRow({ chat, conversation, member }: { chat: Chat; conversation: Conversation; member: Member }) {
   const isSelf = member.user === chat.user.value;
   const activity =
     member.status === "online" ? member.text : (member.text ?? `active ${ago(member.last_active_ms, now.value)}`);
@@ -72,6 +73,7 @@ function MemberRow({ chat, member }: { chat: Chat; member: Member }) {
           {activity && <span class="quiet activity">{activity}</span>}
         </span>
       </button>
+      <MemberMenu chat={chat} conversation={conversation} user={member.user} />
     </li>
   );
 }
