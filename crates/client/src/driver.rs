@@ -262,7 +262,8 @@ impl Driver {
     /// Tries until there is a connection. Returns `None` when the client is closed or gives up.
     async fn reconnect(&mut self, mut cause: Lost) -> Option<Link> {
         loop {
-            if !cause.is_retryable() && !(cause.wants_token() && self.is_renewable()) {
+            let is_retryable = cause.is_retryable() || (cause.wants_token() && self.is_renewable());
+            if !is_retryable {
                 self.end(cause).await;
                 return None;
             }
