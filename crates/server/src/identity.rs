@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use parlour_hub::effect::Document;
 use parlour_protocol::Refusal;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::config::Auth;
@@ -20,6 +21,7 @@ use crate::verifier::Identity;
 mod authenticator;
 pub mod claims;
 mod crypto;
+mod fetch;
 pub mod key;
 pub mod key_set;
 pub mod keyring;
@@ -30,6 +32,7 @@ pub mod ticket;
 pub mod token;
 
 pub use authenticator::Authenticator;
+pub(crate) use authenticator::is_guest;
 pub use jsonwebtoken::Algorithm;
 use keyring::Keyring;
 pub use revocation::Revocation;
@@ -55,6 +58,8 @@ pub struct Records {
     pub revocations: Revocations,
     /// Tickets that were not used yet.
     pub tickets: Tickets,
+    /// Somebody has shown a key that is not known; the set may have it by now.
+    wanted: Notify,
 }
 
 /// Why something was not taken back.
@@ -78,7 +83,21 @@ impl Records {
         }
         // Either clock may be ahead of the other.
         let life_s = i64::from(auth.max_life_s) + 2 * i64::from(auth.leeway_s);
-        Self { keyring, revocations: Revocations::new(life_s), tickets: Tickets::default() }
+        Self {
+            keyring,
+            revocations: Revocations::new(life_s),
+            tickets: Tickets::default(),
+            wanted: Notify::new(),
+        }
+    }
+}
+
+impl Records {
+    /// Notes that somebody has shown this key, which is not known, or is for another algorithm.
+    fn note_key(&self, id: Option<&str>) {
+        if id.is_some_and(|id| !self.keyring.knows(id)) {
+            self.wanted.notify_one();
+        }
     }
 }
 
@@ -133,8 +152,9 @@ pub async fn load(node: &Node) -> Result<Vec<Revocation>, StoreError> {
     Ok(documents.iter().filter_map(|document| known.learn(document, now_s)).collect())
 }
 
-/// Reads the key set again, if there is one.
+/// Reads the key set again, if there is one; one of another server as soon as that may be asked again.
 pub fn reload(node: &Node) {
+    node.shell.records.wanted.notify_one();
     if let Some(path) = &node.config.auth.jwks_file {
         read_key_file(&node.shell.records.keyring, Path::new(path));
     }
@@ -143,23 +163,27 @@ pub fn reload(node: &Node) {
 /// Keeps up with the key set and with other nodes, and forgets what is over. For ever; cancellation
 /// safe.
 pub async fn watch(node: Arc<Node>) {
+    tokio::join!(look_around(&node), fetch::keep_fresh(&node));
+}
+
+async fn look_around(node: &Node) {
     let (mut looks, mut heard) = (0_u32, None);
     let mut written = node.config.auth.jwks_file.as_deref().and_then(modified);
     loop {
         sleep(LOOK).await;
         looks = looks.wrapping_add(1);
         if node.store.is_shared() {
-            note(&node, follow(&node, &mut heard).await);
+            note(node, follow(node, &mut heard).await);
         }
         if looks.is_multiple_of(LOOKS_PER_KEY_FILE)
             && let now = node.config.auth.jwks_file.as_deref().and_then(modified)
             && now != written
         {
             written = now;
-            reload(&node);
+            reload(node);
         }
         if looks.is_multiple_of(LOOKS_PER_CLEANING) {
-            note(&node, forget(&node).await);
+            note(node, forget(node).await);
         }
     }
 }

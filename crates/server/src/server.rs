@@ -183,8 +183,10 @@ impl Server {
         Ok(())
     }
 
-    /// Reads again what may change while the server runs: the certificate and its key.
+    /// Reads again what may change while the server runs: the certificate and its key, and the key set
+    /// of tokens.
     pub fn reload(&self) {
+        identity::reload(&self.node);
         if let Some(tls) = &self.tls {
             refresh(tls, true);
         }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::ConfigError;
 use super::value::{Given, Value};
+use super::{ConfigError, OutboundRules};
 use crate::identity::claims::Expectations;
 use crate::identity::key::{self, Key};
 use crate::identity::keyring;
+use crate::outbound::Endpoint;
 
 /// Whose tokens are believed, and what they must say.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Auth {
     pub leeway_s: u32,
     /// A file with a JSON Web Key Set.
     pub jwks_file: Option<String>,
+    /// Where a JSON Web Key Set is fetched.
+    pub jwks_url: Option<Endpoint>,
     /// The keys of the configuration.
     pub keys: Vec<Key>,
 }
@@ -43,6 +46,7 @@ impl Default for Auth {
             max_life_s: 24 * 3_600,
             leeway_s: 30,
             jwks_file: None,
+            jwks_url: None,
             keys: Vec::new(),
         }
     }
@@ -52,7 +56,7 @@ impl Auth {
     /// Whether there are keys that tokens can be checked with.
     #[must_use]
     pub fn has_keys(&self) -> bool {
-        !self.keys.is_empty() || self.jwks_file.is_some()
+        !self.keys.is_empty() || self.jwks_file.is_some() || self.jwks_url.is_some()
     }
 
     /// Returns what tokens must say, where tokens are believed.
@@ -138,7 +142,7 @@ impl RawKey {
 }
 
 /// Refuses what would let nobody in, or the wrong ones.
-pub(super) fn check(auth: &Auth, errors: &mut Vec<ConfigError>) {
+pub(super) fn check(auth: &Auth, outbound: &OutboundRules, errors: &mut Vec<ConfigError>) {
     let names = [("auth.issuer", &auth.issuer), ("auth.audience", &auth.audience)];
     for (key, name) in names {
         match (auth.has_keys(), name) {
@@ -147,14 +151,31 @@ pub(super) fn check(auth: &Auth, errors: &mut Vec<ConfigError>) {
                 errors.push(conflict(key, "", rule));
             }
             (false, Some(name)) => {
-                let rule = "there is no key to check tokens with; give `[[auth.key]]` or `auth.jwks_file`";
+                let rule = "there is no key to check tokens with; give `[[auth.key]]`, `auth.jwks_file` or `auth.jwks_url`";
                 errors.push(conflict(key, name, rule));
             }
             _ => {}
         }
     }
+    if let Some(endpoint) = &auth.jwks_url {
+        check_url(auth, endpoint, outbound, errors);
+    }
     if let Some(path) = &auth.jwks_file {
         errors.extend(keyring::read_set(path.as_ref()).err().map(ConfigError::Auth));
+    }
+}
+
+fn check_url(auth: &Auth, endpoint: &Endpoint, outbound: &OutboundRules, errors: &mut Vec<ConfigError>) {
+    let (key, value) = ("auth.jwks_url", endpoint.origin());
+    if auth.jwks_file.is_some() {
+        errors.push(conflict(key, &value, "there is one key set: give it, or `auth.jwks_file`"));
+    }
+    if !endpoint.is_encrypted() {
+        let rule = "whoever sits between could put in keys of their own; it must be `https`";
+        errors.push(ConfigError::Insecure { key, value, rule });
+    } else if !outbound.may_call(endpoint) {
+        let rule = "only public addresses are called; list others in `outbound.allow`";
+        errors.push(ConfigError::Insecure { key, value, rule });
     }
 }
 
@@ -175,6 +196,24 @@ impl Value for Option<String> {
 
     fn rule(&self, _: &RangeInclusive<u64>) -> String {
         "a text".into()
+    }
+}
+
+impl Value for Option<Endpoint> {
+    fn read(&mut self, given: &Given, _: &RangeInclusive<u64>) -> Option<()> {
+        *self = match given.text()? {
+            "" => None,
+            url => Some(url.parse().ok()?),
+        };
+        Some(())
+    }
+
+    fn show(&self) -> toml::Value {
+        self.as_ref().map_or("", Endpoint::as_str).into()
+    }
+
+    fn rule(&self, _: &RangeInclusive<u64>) -> String {
+        "an `https` URL without a name and password in it, or empty".into()
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn check(config: &Config, errors: &mut Vec<ConfigError>) {
     conflicts(config, errors);
     check_certificate(config, errors);
     super::backend::check(&config.backend, errors);
-    super::auth::check(&config.auth, errors);
+    super::auth::check(&config.auth, &config.backend.outbound, errors);
     config.access.origins.iter().for_each(|origin| check_origin(origin, errors));
     if config.dev {
         refuse_remote_dev(config, errors);

@@ -92,6 +92,8 @@ settings! {
         "How far the clocks of issuer and server may differ, in seconds.";
     "auth.jwks_file", auth.jwks_file, NOT_A_NUMBER,
         "Public keys of tokens, a JSON Web Key Set; looked at again every 10 seconds.";
+    "auth.jwks_url", auth.jwks_url, NOT_A_NUMBER,
+        "The same from an `https` URL: fetched every 10 minutes, and when a token names an unknown key, at most once a minute.";
 
     "limits.message_bytes", limits.message_bytes, 125..=16_777_216,
         "Largest message, in bytes after reassembly and decompression.";

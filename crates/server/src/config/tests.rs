@@ -188,6 +188,40 @@ fn values_may_come_from_files_that_not_everybody_can_read() {
 }
 
 #[test]
+fn tokens_need_keys_and_what_they_must_say() {
+    let named = "[auth]\nissuer = \"us\"\naudience = \"parlour\"\n";
+    let with = |more: &str| format!("{named}{more}\n");
+    let url = |url: &str| with(&format!("jwks_url = \"{url}\""));
+    let key = "[[auth.key]]\nid = \"a\"\nalgorithm = \"HS256\"\n";
+    for (toml, parts) in [
+        (named, &["auth.issuer", "no key"][..]),
+        ("[auth]\njwks_url = \"https://login.example.com/keys\"", &["auth.issuer", "auth.audience"]),
+        (&url("http://login.example.com/keys"), &["auth.jwks_url", "https"]),
+        (&url("https://127.0.0.1/keys"), &["auth.jwks_url", "outbound.allow"]),
+        (&url("https://user:s3cret@login.example.com/"), &["auth.jwks_url"]),
+        (&with("typ = \"a b\""), &["auth.typ"]),
+        (&with("max_life_s = 1"), &["auth.max_life_s"]),
+        (&with("jwks_file = \"/nonexistent\""), &["/nonexistent", "cannot be read"]),
+        (&with(&format!("{key}public_key_file = \"/x\"")), &["secret_file"]),
+        (&with(&format!("{key}secret_file = \"/nonexistent\"")), &["/nonexistent"]),
+        (&with("[[auth.key]]\nid = \"\"\nalgorithm = \"HS256\"\nsecret_file = \"/x\""), &["auth.key.id"]),
+        (
+            &with("[[auth.key]]\nid = \"a\"\nalgorithm = \"none\"\nsecret_file = \"/x\""),
+            &["auth.key.algorithm"],
+        ),
+    ] {
+        refused(serve(toml), parts);
+    }
+    let good = serve(&url("https://login.example.com/keys")).expect("valid");
+    assert!(good.auth.expectations().is_some() && good.notes().is_empty());
+    assert_eq!(serve("").expect("valid").notes().len(), 1, "nobody can enter");
+    assert!(serve("[access]\nguests = true").expect("valid").notes().is_empty());
+    // This variable is an option, and names no file with the value of one.
+    let env = [("PARLOUR_AUTH__JWKS_FILE", "/nonexistent")];
+    refused(read(named, &env, Flags::new(Mode::Serve)), &["`auth`: /nonexistent cannot be read"]);
+}
+
+#[test]
 fn the_example_file_is_current_and_holds_the_defaults() {
     let page = example();
     crate::generated::check("parlour.example.toml", &page);

@@ -46,7 +46,10 @@ impl Authenticator {
         let expected = self.expected.as_ref().ok_or(Flaw::Signature)?;
         let token = Token::parse(token)?;
         let header = &token.header;
-        let key = self.records.keyring.find(header).ok_or(Flaw::Signature)?;
+        let Some(key) = self.records.keyring.find(header) else {
+            self.records.note_key(header.key.as_deref());
+            return Err(Flaw::Signature);
+        };
         if !header.typ.eq_ignore_ascii_case(&expected.typ) {
             return Err(Flaw::Type);
         }
@@ -54,7 +57,7 @@ impl Authenticator {
             return Err(Flaw::Signature);
         }
         let claims = Claims::read(&token.claims, expected, now.wall_ms.div_euclid(1_000))?;
-        match self.has_guests && claims.user.as_str().starts_with(GUEST) {
+        match self.has_guests && is_guest(&claims.user) {
             true => Err(Flaw::Claim("sub")),
             false => Ok(claims),
         }
@@ -109,6 +112,11 @@ impl Verifier for Authenticator {
             false => Ok(identity),
         }
     }
+}
+
+/// Whether a name is one that only guests have.
+pub(crate) fn is_guest(user: &UserId) -> bool {
+    user.as_str().starts_with(GUEST)
 }
 
 fn guest() -> UserId {

@@ -44,6 +44,12 @@ impl Keyring {
         };
         found.cloned()
     }
+
+    /// Whether there is a key of this id.
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        self.fixed.iter().chain(set.iter()).any(|key| key.id() == id)
+    }
 }
 
 /// Reads a key set from a file.

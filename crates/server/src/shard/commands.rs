@@ -12,22 +12,25 @@ use parlour_protocol::{ErrorCode, Refusal, RequestId, RoomName, limits};
 
 use super::Shard;
 use super::connection::Phase;
+use super::consult::Entrance;
 use super::ending::Reason;
 use super::entries;
+use crate::identity::is_guest;
 
 /// How long to wait when a shard is crowded, in milliseconds.
 const CROWDED_RETRY_MS: u32 = 1_000;
 
 impl Shard {
     pub(super) fn on_decoded(&mut self, slot: u32, decoded: Decoded) {
-        match decoded {
-            Ok(request) => self.on_request(slot, request),
-            Err(Misunderstood { id, refusal }) => self.reject(slot, id, refusal),
+        match self.postpone(slot, decoded) {
+            Some(Ok(request)) => self.on_request(slot, request),
+            Some(Err(Misunderstood { id, refusal })) => self.reject(slot, id, refusal),
+            None => {}
         }
     }
 
     /// Refuses a request; too many refusals, or one with a close code, end the connection.
-    fn reject(&mut self, slot: u32, id: Option<RequestId>, refusal: Refusal) {
+    pub(super) fn reject(&mut self, slot: u32, id: Option<RequestId>, refusal: Refusal) {
         let code = refusal.code;
         let abuse = self.connections[slot as usize].session.note_refusal(self.now.mono_ms, code);
         self.refuse(slot, id, refusal);
@@ -53,7 +56,7 @@ impl Shard {
                     return;
                 };
                 match (entries::entries(command, &caller.user, self.now.wall_ms), admitted) {
-                    (Ok((room, entries)), admitted) => self.publish(caller, &room, entries, admitted),
+                    (Ok((room, entries)), admitted) => self.say(caller, room, entries, admitted),
                     (Err(command), Ok(())) => self.carry_command(slot, caller, command),
                     (Err(_), Err(refusal)) => self.reject(slot, caller.request, refusal),
                 }
@@ -62,7 +65,7 @@ impl Shard {
     }
 
     /// Lets a room store entries, unless something that they must not pass has failed.
-    fn publish(
+    pub(super) fn publish(
         &mut self,
         caller: Caller,
         room: &RoomName,
@@ -72,6 +75,7 @@ impl Shard {
         let slot = caller.conn.slot;
         let allowed = admitted
             .and_then(|()| self.may_follow(slot, room, &entries))
+            .and_then(|()| self.may_converse(&caller, room))
             .and_then(|()| self.may_ask(room));
         match allowed {
             Ok(()) => {
@@ -107,7 +111,8 @@ impl Shard {
                     self.leave_others(slot, &caller, &join.room);
                     history = limits::HISTORY_DEFAULT;
                 }
-                self.enter(slot, caller.request, &join.room, join.since, history);
+                let (request, room, since) = (caller.request, join.room, join.since);
+                self.enter(slot, Entrance { request, room, since, history });
             }
             Command::Leave(leave) => self.leave(slot, caller, leave.room),
             Command::Create(Configure { room, settings, cid }) => {
@@ -153,6 +158,14 @@ impl Shard {
                 let event = Event::Pong(Pong { server_time_ms: self.now.wall_ms });
                 self.send(slot, &Reply { id: caller.request, event });
             }
+        }
+    }
+
+    /// Guests have no private conversations: nobody could ever answer them.
+    fn may_converse(&self, caller: &Caller, room: &RoomName) -> Result<(), Refusal> {
+        match room.is_private() && self.node.config.access.guests && is_guest(&caller.user) {
+            true => Err(Refusal::because(ErrorCode::Forbidden, "guests have no private conversations")),
+            false => Ok(()),
         }
     }
 

@@ -79,6 +79,8 @@ async fn guests_have_names_of_their_own_and_the_rights_of_everybody() {
         guest.join("lobby").await;
         guest.publish("lobby", "hello").await;
         assert_eq!(guest.ask("join", json!({"room": "team"})).await["code"], "not_found");
+        let private = guest.ask("private", json!({"to": "alice", "text": "psst"})).await;
+        assert_eq!(private["code"], "forbidden", "{private}");
         names.push(name);
     }
     assert_ne!(names[0], names[1]);

@@ -1,12 +1,17 @@
 //! Keys come and go while tokens live.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parlour_server::identity::{self, Algorithm};
 use serde_json::json;
 
 use super::issuer::{Issuer, claims, enter, open};
-use crate::harness::TestServer;
+use crate::harness::{PATIENCE, TestServer};
+use crate::hooks_backend::{Backend, allow_loopback};
 
 /// The raw key in the last bytes of a public key in PEM.
 fn raw_key(pem: &str, bytes: usize) -> Vec<u8> {
@@ -60,6 +65,35 @@ async fn a_key_set_is_rotated_without_a_restart() {
     // The keys of the configuration stay, and so do those who are there.
     enter(&server, &issuer.token(json!({}))).await;
     assert_eq!(client.ask("ping", json!({})).await["type"], "pong");
+}
+
+#[tokio::test]
+async fn a_key_set_is_fetched_once_however_many_unknown_keys_are_shown() {
+    let issuer = Issuer::new();
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let backend = Backend::start(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        async { key_set(&["fetched"]) }
+    })
+    .await;
+    let server = TestServer::start_with(|config| {
+        issuer.configure(config);
+        allow_loopback(config);
+        config.auth.jwks_url = Some(backend.url("/keys").parse().expect("a URL"));
+    })
+    .await;
+    let fetched = signed(&issuer, "fetched");
+    let believed = async {
+        while open(&server, &fetched).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, believed).await.expect("the key comes");
+    for n in 0..50 {
+        assert!(open(&server, &signed(&issuer, &format!("unknown-{n}"))).await.is_err(), "A12");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "once a minute at most");
 }
 
 #[tokio::test]
