@@ -1,4 +1,4 @@
-//! What the operator's own servers hear of this one.
+//! What the operator's own servers hear of this one, and are [asked](gate) by it.
 //!
 //! Shards and the committer leave notices at a [`notebook`]; the [`recorder`] writes them to the store,
 //! together with what they say about the world; one [`courier`] per webhook delivers them. Messages are
@@ -25,6 +25,7 @@ mod courier;
 mod crowd;
 mod entry;
 pub mod event;
+pub mod gate;
 mod keys;
 mod notebook;
 mod recorder;
@@ -33,11 +34,14 @@ mod webhook;
 
 use courier::Courier;
 use event::EventKind;
+use gate::Gates;
 use notebook::Notebook;
 use webhook::Webhook;
 
-/// The webhooks of a node.
+/// The webhooks and hooks of a node.
 pub struct Hooks {
+    /// Who is asked before something happens.
+    pub gates: Gates,
     notebook: Notebook,
     webhooks: Vec<Arc<Webhook>>,
 }
@@ -47,7 +51,11 @@ impl Hooks {
     #[must_use]
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Self {
         let webhooks = config.backend.webhooks.iter().cloned().map(Webhook::new).map(Arc::new);
-        Self { webhooks: webhooks.collect(), notebook: Notebook::new(config, metrics) }
+        Self {
+            gates: Gates::new(&config.backend.hooks),
+            webhooks: webhooks.collect(),
+            notebook: Notebook::new(config, metrics),
+        }
     }
 
     /// Whether somebody wants to know which rooms are empty.

@@ -11,6 +11,7 @@ use parlour_protocol::{RoomName, Seq, UserId};
 use tokio::sync::oneshot;
 
 use crate::identity::Revocation;
+use crate::hooks::gate::Verdict;
 use crate::upgrade::Upgraded;
 
 /// Mails that may wait before a node refuses new work with `overloaded`.
@@ -41,6 +42,8 @@ pub enum Mail {
     /// A connection knows of a failure and holds back what must not pass it; what the room sends
     /// from now on may be stored again.
     Reopen(crate::commit::Pipe),
+    /// What the hooks say about a wish of a connection.
+    Verdict { conn: ConnId, verdict: Verdict },
     /// All outboxes together are too large, and the largest one seems to be here.
     KeepBudget,
     /// Credentials were taken back: connections that came with them end.

@@ -156,6 +156,8 @@ instruments! {
         webhook_dead: SharedCounter = "webhook_dead_letters";
         /// Events for webhooks that were lost because too many waited.
         webhook_dropped: SharedCounter = "webhook_events_dropped";
+        /// Questions to hooks, by outcome: `allowed`, `denied`, `rewritten`, `down`, or why there was no answer.
+        hook_calls: ByWord = "hook_calls" ["outcome"];
         /// Messages that wait for the store now.
         commit_queue: Gauge = "commit_queue_messages";
     }

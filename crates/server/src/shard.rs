@@ -23,6 +23,7 @@ mod budget;
 mod carry;
 mod commands;
 mod connection;
+mod consult;
 mod deadlines;
 mod desk;
 mod ending;

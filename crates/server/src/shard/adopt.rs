@@ -10,6 +10,7 @@ use parlour_protocol::{ErrorCode, Refusal, RequestId, RoomName, UserId, limits};
 use parlour_websocket::{Decoder, Role};
 
 use super::Shard;
+use super::consult::{Arrival, Entrance};
 use super::connection::{Connection, Gate, Membership, Moment, Phase, Timing};
 use super::ending::Reason;
 use super::fanout::Variant;
@@ -86,7 +87,8 @@ impl Shard {
         if self.node.is_echo {
             self.connections[slot as usize].phase = Phase::Open;
         } else if let Some(identity) = greeting.identity.clone() {
-            self.welcome(slot, identity, None, Vec::new(), Some(greeting));
+            let arrival = Arrival { identity, request: None, resume: Vec::new(), greeting: Some(greeting) };
+            self.arrive(slot, arrival);
         } else if greeting.room.is_some() {
             self.connections[slot as usize].extra().greeting = Some(Box::new(greeting));
         }
@@ -107,19 +109,15 @@ impl Shard {
             Some(user) if *user != identity.user => self.end(slot, Reason::Error(ErrorCode::IdentityChange)),
             _ => {
                 let greeting = connection.extra.as_mut().and_then(|extra| extra.greeting.take());
-                self.welcome(slot, identity, id, hello.resume, greeting.map(|greeting| *greeting));
+                let (resume, greeting) = (hello.resume, greeting.map(|greeting| *greeting));
+                self.arrive(slot, Arrival { identity, request: id, resume, greeting });
             }
         }
     }
 
-    fn welcome(
-        &mut self,
-        slot: u32,
-        Identity { user, pass }: Identity,
-        id: Option<RequestId>,
-        resume: Vec<Resume>,
-        greeting: Option<Greeting>,
-    ) {
+    /// Takes a user in, and enters the rooms that are to be entered at once.
+    pub(super) fn welcome(&mut self, slot: u32, arrival: Arrival) {
+        let Arrival { identity: Identity { user, pass }, request: id, resume, greeting } = arrival;
         let is_new = matches!(self.connections[slot as usize].phase, Phase::Greeting { .. });
         // The request that proved the identity may be older than its revocation.
         let counts = match self.node.shell.records.revocations.hit(&user, pass.as_deref()) {
@@ -146,10 +144,10 @@ impl Shard {
             self.recheck_rooms(slot);
         }
         for Resume { room, since } in resume {
-            self.enter(slot, None, &room, Some(since), 0);
+            self.enter(slot, Entrance { request: None, room, since: Some(since), history: 0 });
         }
         if let Some(Greeting { room: Some(room), history, .. }) = greeting {
-            self.enter(slot, None, &room, None, history);
+            self.enter(slot, Entrance { request: None, room, since: None, history });
         }
     }
 
@@ -174,14 +172,8 @@ impl Shard {
     }
 
     /// Asks a room to let a connection in.
-    pub(super) fn enter(
-        &mut self,
-        slot: u32,
-        request: Option<RequestId>,
-        room: &RoomName,
-        since: Option<parlour_protocol::Position>,
-        history: u32,
-    ) {
+    pub(super) fn let_in(&mut self, slot: u32, entrance: Entrance) {
+        let Entrance { request, ref room, since, history } = entrance;
         if let Err(refusal) = self.may_enter(slot, room) {
             return self.refuse(slot, request, refusal);
         }

@@ -12,6 +12,7 @@ use parlour_protocol::{RoomName, Seq, UserId};
 use parlour_websocket::Decoder;
 use smallvec::SmallVec;
 
+use super::consult::Consultation;
 use super::fanout::{Place, Variant};
 use super::outbox::Outbox;
 use super::pipes::Pipes;
@@ -115,12 +116,15 @@ pub(super) struct Extra {
     pub(super) pipes: Option<Pipes>,
     /// The client knows that its credentials are about to expire.
     pub(super) knows_expiry: bool,
+    /// Hooks are being asked about something.
+    pub(super) consultation: Option<Box<Consultation>>,
 }
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        let Self { presence, greeting, gate, pipes, knows_expiry } = self;
-        presence.is_none() && greeting.is_none() && gate.is_none() && pipes.is_none() && !knows_expiry
+        let Self { presence, greeting, gate, pipes, knows_expiry, consultation } = self;
+        let waits = gate.is_some() || pipes.is_some() || consultation.is_some();
+        presence.is_none() && greeting.is_none() && !waits && !knows_expiry
     }
 }
 

@@ -7,6 +7,7 @@ use parlour_protocol::{ErrorCode, RoomName, UserId};
 
 use super::Shard;
 use super::connection::Phase;
+use super::consult::Entrance;
 use super::ending::Reason;
 use crate::commit::Pipe;
 use crate::inbox::{Act, Inquiry, Mail, Seen};
@@ -81,7 +82,9 @@ impl Shard {
 
     fn act_on(&mut self, slot: u32, act: &Act) {
         match act {
-            Act::Subscribe(room) => self.enter(slot, None, room, None, 0),
+            Act::Subscribe(room) => {
+                self.enter(slot, Entrance { request: None, room: room.clone(), since: None, history: 0 });
+            }
             Act::Unsubscribe(room) => {
                 if let Some(caller) = self.caller(slot, None) {
                     self.connections[slot as usize].in_flight += 1;

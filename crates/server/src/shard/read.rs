@@ -235,6 +235,6 @@ impl Shard {
 impl super::connection::Connection {
     /// Whether so much is unanswered that reading on would only pile it up.
     fn is_saturated(&self) -> bool {
-        self.is_live() && self.in_flight >= MOST_IN_FLIGHT
+        self.is_live() && (self.in_flight >= MOST_IN_FLIGHT || self.is_consulting())
     }
 }

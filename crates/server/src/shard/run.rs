@@ -113,6 +113,7 @@ impl Shard {
             Mail::NameRooms(answer) => drop(answer.send(self.hub.durable_rooms().cloned().collect())),
             Mail::Inquiry(inquiry) => self.inquire(inquiry),
             Mail::Conversations { conn, cursors } => self.conversations(conn, cursors),
+            Mail::Verdict { conn, verdict } => self.decide(conn, verdict),
             Mail::KeepBudget => self.keep_budget(),
             Mail::Reopen(pipe) => self.node.commits.reopen(pipe),
             Mail::Revoke(revocation) => self.revoke(&revocation),
