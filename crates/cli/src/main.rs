@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod admin;
+mod audit;
 mod bench;
 mod chat;
 mod check_config;
@@ -73,6 +74,8 @@ enum Command {
     Health(health::HealthArgs),
     /// Make keys for backends
     Key(key::KeyArgs),
+    /// Check the log of who did what
+    Audit(audit::AuditArgs),
     /// Measure a server
     Bench(bench::BenchArgs),
     /// Print the version
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Import(args) => options::block_on(import::run(args)),
         Command::Migrate(args) => options::block_on(migrate::run(args)),
         Command::Erase(args) => erase::run(&args),
+        Command::Audit(args) => audit::run(args),
         Command::Token(args) => token::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Key(args) => key::run(&args),

@@ -269,6 +269,7 @@ async fn route(
 
 fn note_refusal(shell: &Shell, peer: IpAddr, code: ErrorCode) {
     shell.metrics.node().refused.inc(code.word());
+    shell.audit.login_failed(Some(peer), code);
     tracing::info!(code = code.word(), address = %Truncated(peer), "request refused");
 }
 

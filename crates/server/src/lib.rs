@@ -4,6 +4,7 @@ pub mod admission;
 pub mod api;
 pub mod archive;
 mod assets;
+pub mod audit;
 pub mod clock;
 pub mod commit;
 pub mod config;

@@ -156,6 +156,10 @@ instruments! {
         webhook_dead: SharedCounter = "webhook_dead_letters";
         /// Events for webhooks that were lost because too many waited.
         webhook_dropped: SharedCounter = "webhook_events_dropped";
+        /// Acts that the audit log has not taken.
+        audit_lost: SharedCounter = "audit_lost";
+        /// 1 if the audit log cannot be written, so that nothing can be administered; else 0.
+        audit_failing: Gauge = "audit_failing";
         /// Questions to hooks, by outcome: `allowed`, `denied`, `rewritten`, `down`, or why there was no answer.
         hook_calls: ByWord = "hook_calls" ["outcome"];
         /// Messages that wait for the store now.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use crate::audit::{ADMINISTRATOR, Act};
 use crate::commit;
 use crate::config::Config;
 use crate::documents;
@@ -142,6 +143,7 @@ impl Server {
             node,
         };
         server.node.shell.set_ready();
+        server.node.shell.audit.note(Act::new("server", "start").to(env!("CARGO_PKG_VERSION")));
         Ok(server)
     }
 
@@ -186,6 +188,7 @@ impl Server {
     /// Reads again what may change while the server runs: the certificate and its key, and the key set
     /// of tokens.
     pub fn reload(&self) {
+        self.node.shell.audit.note(Act::new(ADMINISTRATOR, "reload"));
         identity::reload(&self.node);
         if let Some(tls) = &self.tls {
             refresh(tls, true);
@@ -231,6 +234,9 @@ impl Server {
         self.node.errands.end().await;
         documents::write_waiting(&self.node).await;
         hooks::write_waiting(&self.node).await;
+        self.node.shell.audit.note(Act::new("server", "stop"));
+        let node = Arc::clone(&self.node);
+        drop(tokio::task::spawn_blocking(move || node.shell.audit.stop()).await);
         if let Err(error) = self.node.store.check().await {
             tracing::error!(%error, "the store did not close in order");
         }

@@ -11,6 +11,7 @@ use axum::Router;
 use tokio::sync::Notify;
 
 use crate::admission::Admission;
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::{Authenticator, Records};
@@ -33,6 +34,8 @@ pub struct Shell {
     pub records: Arc<Records>,
     /// Whether the node can do its work.
     pub health: Health,
+    /// Where it is written who did what.
+    pub audit: Audit,
     /// Host names that are served; empty means any.
     pub(crate) hosts: Vec<String>,
     /// The routes of the public address.
@@ -79,6 +82,7 @@ impl Shell {
             verifier: Box::new(Authenticator::new(&config, Arc::clone(&records), clock)),
             records,
             health: Health::default(),
+            audit: Audit::start(&config, clock, Arc::clone(&metrics)),
             hosts,
             routes: match purpose {
                 Purpose::Rooms => crate::http::public::routes(),

@@ -17,6 +17,7 @@ use super::entry::{Entry, What};
 use super::event::EventKind;
 use super::keys;
 use super::webhook::{Status, Webhook};
+use crate::audit::{ADMINISTRATOR, Act};
 use crate::commit::error_code;
 use crate::http::problem;
 use crate::node::Node;
@@ -101,6 +102,10 @@ async fn run(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Respons
     let Some(webhook) = node.hooks.find(&name) else {
         return problem::response(&ErrorCode::NotFound.into());
     };
+    let act = Act::new(ADMINISTRATOR, "webhook_replay").to(&name);
+    if let Err(refusal) = node.shell.audit.attest(act).await {
+        return problem::response(&refusal);
+    }
     match replay(&node, webhook).await {
         Ok(replayed) => Json(Replayed { replayed }).into_response(),
         Err(error) => failed(&node, error),

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::{host, problem, serve_routes};
+use crate::audit::{ADMINISTRATOR, Act};
 use crate::commit::error_code;
 use crate::identity::revocation::Wish;
 use crate::identity::RevokeError;
@@ -119,7 +120,15 @@ struct SetLog {
     level: String,
 }
 
-async fn set_log(query: Result<Query<SetLog>, QueryRejection>) -> Response<Body> {
+async fn set_log(
+    State(node): State<Arc<Node>>,
+    query: Result<Query<SetLog>, QueryRejection>,
+) -> Response<Body> {
+    if let Ok(Query(SetLog { level })) = &query
+        && let Err(refusal) = node.shell.audit.attest(Act::new(ADMINISTRATOR, "log_level").to(level)).await
+    {
+        return problem::response(&refusal);
+    }
     let changed = query.is_ok_and(|Query(wanted)| logging::set_filter(&wanted.level));
     match changed {
         true => StatusCode::NO_CONTENT.into_response(),
@@ -149,6 +158,9 @@ async fn erase(State(node): State<Arc<Node>>, Path(user): Path<String>) -> Respo
             return problem::response(&Refusal::because(ErrorCode::InvalidUser, rule));
         }
     };
+    if let Err(refusal) = node.shell.audit.attest(Act::new(ADMINISTRATOR, "erase").to(&user)).await {
+        return problem::response(&refusal);
+    }
     match upkeep::erase(&node, user).await {
         Ok((alias, rooms)) => Json(ErasedUser { alias, rooms: rooms.len() }).into_response(),
         Err(error) => {
@@ -171,6 +183,10 @@ async fn revoke(State(node): State<Arc<Node>>, wish: Result<Json<Wish>, JsonReje
     let Some(revocation) = wish.check(node.clock.now().wall_ms.div_euclid(1_000)) else {
         return problem::response(&bad_wish());
     };
+    let act = Act::new(ADMINISTRATOR, "revoke").to(format!("{revocation:?}"));
+    if let Err(refusal) = node.shell.audit.attest(act).await {
+        return problem::response(&refusal);
+    }
     match node.revoke(revocation).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(RevokeError::TooMany(error)) => {

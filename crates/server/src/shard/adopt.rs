@@ -100,6 +100,7 @@ impl Shard {
             Ok(identity) => identity,
             Err(refusal) => {
                 let code = refusal.code;
+                self.node.shell.audit.login_failed(None, code);
                 self.refuse(slot, id, refusal);
                 return self.end(slot, Reason::Error(code));
             }

@@ -43,7 +43,7 @@ impl Shard {
             }
             Effect::Store { room, request } => self.ask_store(room, request),
             Effect::Vacated { .. } => self.metrics.rooms_vacated.add(1),
-            Effect::Audit(_) => {}
+            Effect::Audit(deed) => self.node.shell.audit.note(*deed),
             Effect::Occupancy { room, is_occupied, position } => {
                 self.node.hooks.occupancy(self.now, room, is_occupied, position);
             }
