@@ -155,8 +155,7 @@ mod tests {
         let public = |algorithm: Algorithm, file: &str| {
             Key::from_file(&format!("{algorithm:?}"), algorithm, &keys.join(file)).expect("a key")
         };
-        let mut config = Config::default();
-        config.auth = Auth {
+        let auth = Auth {
             issuer: Some("https://login.example.com".into()),
             audience: Some("parlour".into()),
             keys: vec![
@@ -171,6 +170,7 @@ mod tests {
             ],
             ..Auth::default()
         };
+        let config = Config { auth, ..Config::default() };
         let records = Arc::new(Records::new(&config.auth));
         Authenticator::new(&config, records, Clock::start())
     }
