@@ -270,6 +270,7 @@ fn refuse(room: &RoomName, input: Input, code: ErrorCode, out: &mut Vec<Effect>)
         }
         Input::Create { caller, cid, .. } => return fail(room, caller, cid, refusal, out),
         Input::Members { caller }
+        | Input::Watch { caller, .. }
         | Input::Info { caller }
         | Input::More { caller }
         | Input::Status { caller, .. }

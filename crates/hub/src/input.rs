@@ -101,6 +101,8 @@ pub enum Input {
     Resolve { caller: Caller, target: Seq },
     /// Somebody asks for title, topic, roles, pins and sanctions.
     Info { caller: Caller },
+    /// Somebody wants to know as soon as there is an entry after this one, or at that time.
+    Watch { caller: Caller, after: Seq, until_ms: u64 },
     /// A connection that is still behind asks for the next part of what it missed.
     More { caller: Caller },
     /// The socket of a slow connection takes more again, and its shard wants what it has left out.

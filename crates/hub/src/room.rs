@@ -32,6 +32,7 @@ mod seen;
 mod slow;
 mod survey;
 pub mod typing;
+mod watch;
 
 use access::Reach;
 use heal::Healing;
@@ -42,6 +43,7 @@ use ring::Ring;
 use slow::Slow;
 use survey::Reload;
 use typing::Typing;
+use watch::Watchers;
 
 /// What a room needs to know of the world while it handles an input.
 #[derive(Debug, Clone, Copy)]
@@ -100,11 +102,12 @@ struct Time {
     slow: Option<Box<Slow>>,
 }
 
-/// What memory has of the log.
+/// What memory has of the log, and who waits for it to go on.
 #[derive(Debug, Default)]
 struct Past {
     ring: Ring,
     pages: Pages,
+    watchers: Watchers,
 }
 
 /// What the store is doing for a room.
@@ -179,6 +182,7 @@ impl Room {
             Input::Resolve { caller, target } => self.resolve(caller, target, out),
             Input::Inquired { caller, inquiry, found } => self.inquired(caller, inquiry, found, out),
             Input::Info { caller } => self.info(caller, out),
+            Input::Watch { caller, after, until_ms } => self.watch(caller, after, until_ms, out),
             Input::More { caller } => self.more(scene, caller, out),
             Input::CatchUp { caller, lag } => self.catch_up(scene, caller, lag, out),
             Input::Status { caller, cid } => self.status(caller, cid, out),
@@ -204,6 +208,7 @@ impl Room {
             self.tell_typing(scene, user, false, out);
         }
         self.past.pages.expire(scene.now.mono_ms);
+        self.tell_watchers(scene.now.mono_ms, out);
         self.retry_heal(scene.now.mono_ms, out);
         self.retry_reload(scene.now.mono_ms, out);
     }
@@ -214,13 +219,14 @@ impl Room {
         let heal = self.errands.healing.as_ref().and_then(Healing::next_deadline);
         let (members, typing) = (self.members.next_deadline(), self.typing.next_deadline());
         let reload = self.errands.reload.as_ref().and_then(Reload::next_deadline);
-        [members, typing, heal, reload, self.past.pages.next_deadline()].into_iter().flatten().min()
+        let (pages, watchers) = (self.past.pages.next_deadline(), self.past.watchers.next_deadline());
+        [members, typing, heal, reload, pages, watchers].into_iter().flatten().min()
     }
 
     /// Whether nobody needs the room in memory any more.
     #[must_use]
     pub fn is_vacant(&self) -> bool {
-        self.members.is_empty() && self.errands.awaited == 0
+        self.members.is_empty() && self.errands.awaited == 0 && self.past.watchers.is_empty()
     }
 
     /// Whether a user is here, or may come back within the grace.
@@ -286,6 +292,7 @@ impl Room {
             self.floor = Seq(self.position.0 - self.past.ring.len() as u64);
         }
         self.tell_all(event, out);
+        self.tell_watchers(scene.now.mono_ms, out);
         if let Some(reach) = reach {
             self.expel(scene, reach, out);
         }

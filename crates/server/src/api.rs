@@ -24,6 +24,7 @@ mod body;
 mod call;
 mod cursor;
 pub mod desk;
+mod events;
 mod failures;
 mod inquiry;
 pub mod key;
@@ -129,19 +130,20 @@ async fn answer(
     head: &request::Parts,
     body: Body,
 ) -> Result<Response<Body>, Refusal> {
-    if node.api.keys.is_empty() {
-        return Err(ErrorCode::NoRoute.into());
-    }
     let has_bearer = head.headers.contains_key(AUTHORIZATION);
     if head.headers.contains_key(ORIGIN) {
         upgrade::check_origin(head, &node.config, has_bearer)?;
     }
     let (route, parts) = match routes::find(head.method.as_str(), &head.uri)? {
         Found::Route(route, parts) => (route, parts),
+        Found::OtherMethods(_) if node.api.keys.is_empty() => return Err(ErrorCode::NoRoute.into()),
         Found::OtherMethods(methods) => return Ok(method_not_allowed(&methods)),
         Found::Nothing => return Err(ErrorCode::NoRoute.into()),
     };
     match route.operation {
+        // Users listen, too, whether there are keys for backends or not.
+        Operation::Events => return events::answer(node, address, head, (route, &parts)),
+        _ if node.api.keys.is_empty() => return Err(ErrorCode::NoRoute.into()),
         Operation::Document => return Ok(call::typed("application/json", DOCUMENT)),
         Operation::Page => return page::answer(),
         _ => {}
@@ -213,6 +215,6 @@ async fn carry_out(operation: Operation, call: Call<'_>) -> Result<Response<Body
         Operation::Revoke => tokens::revoke(call).await,
         Operation::Stats => rooms::stats(&call),
         // Answered before anybody had to show a key.
-        Operation::Document | Operation::Page => Err(ErrorCode::NoRoute.into()),
+        Operation::Document | Operation::Page | Operation::Events => Err(ErrorCode::NoRoute.into()),
     }
 }

@@ -6,7 +6,6 @@
 //! can be taken for another one. Only the API answers several requests of a connection: a page needs
 //! few files, and a WebSocket outlives them all.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,7 +28,7 @@ use crate::logging::Truncated;
 use crate::node::Node;
 pub use crate::shell::Shell;
 use crate::tls::stream::Stream;
-use crate::upgrade::{Greeting, Upgraded};
+use crate::upgrade::{Greeting, Listening, Upgraded};
 
 pub mod admin;
 pub(crate) mod forwarded;
@@ -44,12 +43,16 @@ use message::Message;
 
 /// From the request head to the end of the answer. A slow line gets the web client within this.
 const ANSWER: Duration = Duration::from_secs(30);
+/// The same in the API, where a question may wait for an event.
+const API_ANSWER: Duration = Duration::from_secs(90);
 /// From an answer to the end of the next request head.
 const IDLE: Duration = Duration::from_secs(30);
 /// Most requests of one connection: then it comes back, perhaps to another node.
 const MOST_REQUESTS: u32 = 1_000;
 /// How long a client may take to read an answer that ends the connection.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long what was sent to somebody who listens may remain unconfirmed by the network.
+const LOSS: Duration = Duration::from_secs(15);
 /// Bytes of a refused request that are read and thrown away, so that its answer arrives.
 const LINGER_BYTES: usize = 256 * 1024;
 
@@ -62,7 +65,9 @@ pub(crate) async fn converse(
     mut deadline: Instant,
     node: &Arc<Node>,
 ) -> Option<Upgraded> {
-    let visit = Mutex::new(Visit { permit, address: peer, greeting: None, requests: 0, goes_on: false });
+    let visit =
+        Visit { permit, address: peer, greeting: None, answer: Vec::new(), requests: 0, goes_on: false };
+    let visit = Mutex::new(visit);
     let mut early = Vec::new();
     loop {
         let draining = node.shell.health.until_draining();
@@ -76,17 +81,21 @@ pub(crate) async fn converse(
         };
         let service = hyper::service::service_fn(|request| Box::pin(answer(request, node, peer, &visit)));
         let is_over;
-        (stream, early, is_over) = serve(Message::new(head, end, stream), service).await?;
+        let limit = if is_for_api(&head) { API_ANSWER } else { ANSWER };
+        (stream, early, is_over) = serve(Message::new(head, end, stream), limit, service).await?;
         let visit = &mut *visit.lock().unwrap_or_else(PoisonError::into_inner);
         if visit.greeting.is_some() || !visit.goes_on || !is_over {
             break;
         }
         deadline = Instant::now() + IDLE;
     }
-    let Visit { permit, address, greeting, .. } = visit.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let visit = visit.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let Visit { permit, address, greeting, answer, .. } = visit;
     match greeting {
         Some(greeting) => {
+            timeout(LINGER, stream.write_all(&answer)).await.ok()?.ok()?;
             let (stream, channel, more) = stream.into_parts().ok()?;
+            notice_loss(&stream, greeting.listening);
             early.extend(more);
             Some(Upgraded { stream, channel, early, address, greeting: *greeting, permit })
         }
@@ -107,7 +116,7 @@ pub(crate) async fn serve_routes(stream: TcpStream, routes: Router, limit: Durat
                 let answer = routes.clone().call(request);
                 Box::pin(async move { answer.await.map(last) })
             });
-            if let Some((stream, ..)) = serve(Message::new(head, end, stream), service).await {
+            if let Some((stream, ..)) = serve(Message::new(head, end, stream), ANSWER, service).await {
                 close(stream).await;
             }
         }
@@ -116,12 +125,22 @@ pub(crate) async fn serve_routes(stream: TcpStream, routes: Router, limit: Durat
     }
 }
 
+/// Has the system notice that somebody is gone who is sent to and never says anything.
+fn notice_loss(stream: &std::net::TcpStream, listening: Option<Listening>) {
+    if listening.is_some() {
+        // Without it, the loss is noticed later.
+        let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(LOSS));
+    }
+}
+
 /// What becomes known of a connection while its request is answered.
 struct Visit {
     permit: Permit,
     address: IpAddr,
-    /// Set when the connection becomes a WebSocket.
+    /// Set when the connection goes to a shard.
     greeting: Option<Box<Greeting>>,
+    /// What is still to be written before that.
+    answer: Vec<u8>,
     requests: u32,
     /// Whether the newest answer promises to listen for another request.
     goes_on: bool,
@@ -151,6 +170,11 @@ async fn read_head(
     scanned.unwrap_or(Err(ErrorCode::RequestTimeout.into()))
 }
 
+/// Whether a request is one of those that are given more time.
+fn is_for_api(head: &[u8]) -> bool {
+    head.strip_prefix(b"GET ").is_some_and(|rest| rest.starts_with(api::BASE.as_bytes()))
+}
+
 /// Reads on to the end of a head. `None`: the client left before that.
 async fn scan_head(stream: &mut Stream, mut bytes: Vec<u8>) -> Result<Option<(Vec<u8>, End)>, Refusal> {
     let mut scanner = head::Scanner::default();
@@ -168,7 +192,7 @@ async fn scan_head(stream: &mut Stream, mut bytes: Vec<u8>) -> Result<Option<(Ve
 
 /// Lets hyper carry out one request. Returns the socket, bytes that came behind the request, and
 /// whether they are where another may begin.
-async fn serve<S>(io: Message, service: S) -> Option<(Stream, Vec<u8>, bool)>
+async fn serve<S>(io: Message, limit: Duration, service: S) -> Option<(Stream, Vec<u8>, bool)>
 where
     S: hyper::service::HttpService<Incoming, ResBody = Body> + Unpin,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -178,8 +202,15 @@ where
     http.max_headers(head::MOST_HEADERS).max_buf_size(2 * head::MOST_BYTES);
     // The end of the message is not the end of the client.
     http.half_close(true);
-    let connection = http.serve_connection(TokioIo::new(io), service).without_shutdown();
-    let parts = timeout(ANSWER, connection).await.ok()?.ok()?;
+    let mut connection = http.serve_connection(TokioIo::new(io), service);
+    let answering = std::future::poll_fn(|context| connection.poll_without_shutdown(context));
+    // Refused by ourselves: the connection goes to a shard.
+    timeout(limit, answering)
+        .await
+        .ok()?
+        .or_else(|error| if error.is_user() { Ok(()) } else { Err(error) })
+        .ok()?;
+    let parts = connection.into_parts();
     let io = parts.io.into_inner();
     // What hyper has read and not used is part of a body that nobody wanted.
     let is_over = io.is_over() && parts.read_buf.is_empty();
@@ -192,7 +223,7 @@ async fn answer(
     node: &Arc<Node>,
     peer: IpAddr,
     visit: &Mutex<Visit>,
-) -> Result<Response<Body>, Infallible> {
+) -> Result<Response<Body>, Handover> {
     let shell = &node.shell;
     let (asks_for_more, has_body) = (asks_for_more(&request), request.headers().contains_key(CONTENT_LENGTH));
     let response = route(request, node, visit).await;
@@ -203,11 +234,30 @@ async fn answer(
         None => shell.metrics.node().http_requests.add(1),
     }
     let visit = &mut *visit.lock().unwrap_or_else(PoisonError::into_inner);
+    if visit.greeting.is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        visit.answer = head_of(&response);
+        return Err(Handover);
+    }
     visit.requests += 1;
     // Nobody may have read the body of a refused request.
     let is_read = refused.is_none() || !has_body;
     visit.goes_on = asks_for_more && is_read && visit.requests < MOST_REQUESTS && !shell.health.is_draining();
     Ok(if visit.goes_on { response } else { last(response) })
+}
+
+/// The answer has no end that hyper would know: a shard goes on with it.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection goes to a shard")]
+struct Handover;
+
+/// Writes the head of an answer that lasts as long as its connection.
+fn head_of(response: &Response<Body>) -> Vec<u8> {
+    let mut head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n".to_vec();
+    for (name, value) in response.headers() {
+        head.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    head.extend_from_slice(b"\r\n");
+    head
 }
 
 /// Whether a request is one of those that another may follow on the same connection.
@@ -256,8 +306,7 @@ async fn route(
     head.extensions.insert(Arc::clone(shell));
     let mut routes = shell.routes.clone();
     let Ok(mut response) = routes.call(Request::from_parts(head, body)).await;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let greeting = response.extensions_mut().remove::<Box<Greeting>>().ok_or(ErrorCode::Internal)?;
+    if let Some(greeting) = response.extensions_mut().remove::<Box<Greeting>>() {
         let visit = &mut *visit.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(identity) = &greeting.identity {
             visit.permit.claim_user(&identity.user)?;

@@ -48,6 +48,7 @@ mod send;
 #[cfg(test)]
 mod sizes;
 mod socket;
+mod stream;
 mod users;
 mod wheel;
 mod writer;

@@ -10,7 +10,7 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use parlour_protocol::dialect::DialectId;
-use parlour_protocol::{ErrorCode, Refusal, RoomName};
+use parlour_protocol::{ErrorCode, Position, Refusal, RoomName};
 use parlour_websocket::handshake::deflate::{self, DeflateParams};
 use parlour_websocket::handshake::{accept_key, validate_key};
 
@@ -58,6 +58,15 @@ pub struct Greeting {
     pub room: Option<RoomName>,
     /// How many of its last messages to replay.
     pub history: u32,
+    /// Set if the client only listens to that room, by server-sent events.
+    pub listening: Option<Listening>,
+}
+
+/// How somebody listens to a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listening {
+    /// The last event that was heard.
+    pub since: Option<Position>,
 }
 
 /// An upgrade that both sides agree on.
@@ -91,6 +100,7 @@ pub fn negotiate(head: &Parts, config: &Config, verifier: &dyn Verifier) -> Resu
         identity: identify(&query, dialect, token, config, verifier)?,
         room: query.room(dialect)?,
         history: query.history(dialect, config.limits.history)?,
+        listening: None,
     };
     Ok(Agreement { greeting, accept: accept_key(key), names_subprotocol: offered.dialect.is_some() })
 }

@@ -100,6 +100,7 @@ impl World {
             | Input::Advance { caller, .. }
             | Input::Receipts { caller, .. }
             | Input::Info { caller }
+            | Input::Watch { caller, .. }
             | Input::Report { caller, .. }
             | Input::Reports { caller }
             | Input::Resolve { caller, .. }

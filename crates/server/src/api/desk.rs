@@ -11,7 +11,7 @@ use parlour_hub::input::Caller;
 use parlour_hub::rights::Grants;
 use parlour_hub::{ConnId, Input};
 use parlour_protocol::event::Event;
-use parlour_protocol::{ErrorCode, Refusal, RoomName, UserId};
+use parlour_protocol::{ErrorCode, Refusal, RoomName, Seq, UserId};
 use slab::Slab;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -180,6 +180,25 @@ impl Node {
         input: impl FnOnce(Caller) -> Input,
     ) -> Result<Event, Refusal> {
         self.pose(room, asker, input)?.answer().await
+    }
+}
+
+impl Node {
+    /// Waits until a room has an entry after `after`, at most for `longest`. Whoever waited reads the log.
+    ///
+    /// # Errors
+    /// Those of [`Node::pose`] and [`Asked::answer`].
+    pub async fn wait_for_entry(
+        &self,
+        room: &RoomName,
+        asker: &Asker,
+        after: Seq,
+        longest: Duration,
+    ) -> Result<(), Refusal> {
+        let longest_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        let until_ms = self.clock.now().mono_ms.saturating_add(longest_ms);
+        let asked = self.pose(room, asker, |caller| Input::Watch { caller, after, until_ms })?;
+        Asked { until: asked.until + longest, ..asked }.answer().await.map(drop)
     }
 }
 

@@ -206,6 +206,12 @@ pub fn generate(id: &str) -> String {
     key
 }
 
+/// Whether a text looks like a key, rather than like a token of a user.
+#[must_use]
+pub fn is_like_a_key(text: &str) -> bool {
+    text.starts_with(PREFIX)
+}
+
 /// Whether a text may name a key: without `_`, which separates it from the secret.
 #[must_use]
 pub fn is_id(id: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Saying things, and reading them back.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Response;
@@ -14,7 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::call::{Call, json, payload, unexpected};
 use super::cursor;
 use super::desk::{Asked, Asker};
-use super::routes;
+use super::routes::{self, MOST_WAIT_MS};
 use super::shapes::{Draft, Everywhere, Outcome, Say, SayAll, SayEverywhere};
 use crate::http::problem;
 use crate::node::Node;
@@ -124,13 +125,18 @@ fn stored(answer: Result<Event, Refusal>) -> Result<Stored, Refusal> {
 /// Reads a page of a room's log.
 pub(super) async fn history(call: Call<'_>) -> Result<Response<Body>, Refusal> {
     let room = call.room()?;
-    let query = wanted(&call, &room)?;
+    let (query, wait) = (wanted(&call, &room)?, wait(&call)?);
     let direction = Direction::of(&query);
-    let list = list(&room, query.thread);
-    let answer = call.node.ask(&room, &call.reader(&room), |caller| Input::History { caller, query }).await?;
-    let Event::History(page) = answer else {
-        return Err(unexpected());
-    };
+    let (list, reader) = (list(&room, query.thread), call.reader(&room));
+    let mut page = page(call.node, &reader, query.clone()).await?;
+    if page.events.is_empty() && !wait.is_zero() {
+        tokio::select! {
+            waited = call.node.wait_for_entry(&room, &reader, page.head, wait) => waited?,
+            // Better an empty page than none.
+            () = call.node.shell.health.until_draining() => {}
+        }
+        page = self::page(call.node, &reader, query).await?;
+    }
     let next = page.more.then(|| direction.after(&page)).flatten();
     let next = next.map(|place| cursor::write(&list, &place));
     let mut fields: BTreeMap<String, Box<RawValue>> =
@@ -139,6 +145,27 @@ pub(super) async fn history(call: Call<'_>) -> Result<Response<Body>, Refusal> {
         fields.insert("next".into(), to_raw_value(&next).map_err(|_| unexpected())?);
     }
     json(&fields)
+}
+
+async fn page(node: &Node, reader: &Asker, query: HistoryQuery) -> Result<Box<HistoryPage>, Refusal> {
+    let room = query.room.clone();
+    match node.ask(&room, reader, |caller| Input::History { caller, query }).await? {
+        Event::History(page) => Ok(page),
+        _ => Err(unexpected()),
+    }
+}
+
+/// Returns how long to wait for an event if there is none.
+fn wait(call: &Call<'_>) -> Result<Duration, Refusal> {
+    let Some(wait_ms) = call.query.number("wait_ms")? else {
+        return Ok(Duration::ZERO);
+    };
+    let invalid = |rule: String| Err(Refusal::because(ErrorCode::InvalidParameter, rule));
+    match call.query.get("after") {
+        None => invalid("`wait_ms` needs `after`".into()),
+        Some(_) if wait_ms > MOST_WAIT_MS => invalid(format!("`wait_ms` is 0 to {MOST_WAIT_MS}")),
+        Some(_) => Ok(Duration::from_millis(wait_ms)),
+    }
 }
 
 /// In which direction pages follow each other.

@@ -101,6 +101,9 @@ fn contract(operation: Operation, generator: &mut SchemaGenerator) -> (Option<Va
         Operation::Revoke => (Some(shape!(shapes::Wish)), shape!(ours::Done)),
         Operation::Stats => (None, shape!(ours::Stats)),
         Operation::Document => (None, json!({ "type": "object" })),
+        Operation::Events => {
+            return (None, json!({ "text/event-stream": { "schema": { "type": "string" } } }));
+        }
         Operation::Page => return (None, json!({ "text/html": { "schema": { "type": "string" } } })),
     };
     (request, json!({ "application/json": { "schema": answer } }))

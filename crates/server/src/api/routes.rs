@@ -8,6 +8,9 @@ use super::key::Scope;
 /// Where the API begins.
 pub(crate) const BASE: &str = "/api/v1";
 
+/// Longest wait for an event, in milliseconds.
+pub(super) const MOST_WAIT_MS: u64 = 60_000;
+
 /// A parameter of a query.
 #[derive(Debug)]
 pub(super) struct Parameter {
@@ -73,9 +76,17 @@ routes! {
             text("cursor", "`next` of the page before"),
             number("before", 1, u64::MAX, "Only events before this number, newest page first"),
             number("after", 0, u64::MAX, "Only events after this number, oldest page first"),
-            number("thread", 1, u64::MAX, "Only the thread that begins with this message")
+            number("thread", 1, u64::MAX, "Only the thread that begins with this message"),
+            number("wait_ms", 0, MOST_WAIT_MS, "With `after`: how long to wait for an event if there is none yet")
         ],
         "Read the log of a room, newest page first unless told";
+    Events: "GET" "/rooms/{room}/events", Some(Scope::History), [
+            number("history", 0, 1_000, "How many of the last events to begin with; none unless told"),
+            text("since", "The `id` of the last event that was heard; `Last-Event-ID` counts more"),
+            text("ticket", "A ticket that stands for a user, once"),
+            text("user", "The name of a user, where names are believed")
+        ],
+        "Listen to a room by server-sent events";
     Members: "GET" "/rooms/{room}/members", Some(Scope::Presence), [],
         "See who is in a room";
     Presence: "POST" "/presence", Some(Scope::Presence), [],

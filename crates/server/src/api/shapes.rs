@@ -16,17 +16,20 @@ use {super::openapi::shapes as known, schemars::JsonSchema};
 #[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct Say {
     /// What is said: not empty, without U+0000.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub(super) text: String,
     /// In whose name, which needs the scope `users`; otherwise in that of the key's sender.
     pub(super) sender: Option<String>,
     /// An id of the message, 1 to 64 bytes: the same one is stored once. `Idempotency-Key` does the
     /// same.
+    #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
     pub(super) cid: Option<String>,
     /// The message that this one answers.
     #[cfg_attr(test, schemars(with = "Option<known::Seq>"))]
     pub(super) reply_to: Option<Seq>,
     /// Users who are meant, at most 50.
     #[serde(default)]
+    #[cfg_attr(test, schemars(length(max = 50)))]
     pub(super) mentions: Vec<String>,
 }
 
@@ -36,14 +39,17 @@ pub(super) struct Say {
 #[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct Draft {
     /// What is said: not empty, without U+0000.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub(super) text: String,
     /// An id of the message, 1 to 64 bytes: the same one is stored once.
+    #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
     pub(super) cid: Option<String>,
     /// The message that this one answers.
     #[cfg_attr(test, schemars(with = "Option<known::Seq>"))]
     pub(super) reply_to: Option<Seq>,
     /// Users who are meant, at most 50.
     #[serde(default)]
+    #[cfg_attr(test, schemars(length(max = 50)))]
     pub(super) mentions: Vec<String>,
 }
 
@@ -53,6 +59,7 @@ pub(super) struct Draft {
 #[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct SayAll {
     /// 1 to 64 messages, which get consecutive numbers.
+    #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
     pub(super) messages: Vec<Draft>,
     /// In whose name, which needs the scope `users`; otherwise in that of the key's sender.
     pub(super) sender: Option<String>,
@@ -64,12 +71,15 @@ pub(super) struct SayAll {
 #[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct SayEverywhere {
     /// 1 to 100 rooms, each once.
+    #[cfg_attr(test, schemars(length(min = 1, max = 100)))]
     pub(super) rooms: Vec<String>,
     /// What is said: not empty, without U+0000.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub(super) text: String,
     /// In whose name, which needs the scope `users`; otherwise in that of the key's sender.
     pub(super) sender: Option<String>,
     /// An id of the message, 1 to 64 bytes: the same one is stored once per room.
+    #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
     pub(super) cid: Option<String>,
 }
 
@@ -104,6 +114,7 @@ pub(super) struct Outcome {
 #[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct LookFor {
     /// 1 to 100 users.
+    #[cfg_attr(test, schemars(length(min = 1, max = 100)))]
     pub(super) users: Vec<String>,
 }
 
@@ -166,6 +177,7 @@ pub(super) struct Room {
 #[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct InRoom {
     /// The room.
+    #[cfg_attr(test, schemars(length(min = 1, max = 128)))]
     pub(super) room: String,
 }
 
@@ -202,6 +214,7 @@ pub(super) struct Sanction {
     #[cfg_attr(test, schemars(with = "known::SanctionKind"))]
     pub(super) kind: SanctionKind,
     /// Against whom.
+    #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
     pub(super) user: String,
     /// How long a mute or a ban lasts, in milliseconds; absent: until it is taken back.
     pub(super) for_ms: Option<u64>,
@@ -215,6 +228,7 @@ pub(super) struct Sanction {
 #[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct Mint {
     /// Who the client will be.
+    #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
     pub(super) user: String,
     /// What it may do beyond what everybody may: actions by patterns of rooms, as in tokens.
     #[serde(default)]

@@ -10,8 +10,8 @@ use parlour_protocol::{ErrorCode, Refusal, RequestId, RoomName, UserId, limits};
 use parlour_websocket::{Decoder, Role};
 
 use super::Shard;
+use super::connection::{Connection, Extra, Gate, Membership, Moment, Phase, Timing};
 use super::consult::{Arrival, Entrance};
-use super::connection::{Connection, Gate, Membership, Moment, Phase, Timing};
 use super::ending::Reason;
 use super::fanout::Variant;
 use super::read::{self, token};
@@ -42,6 +42,8 @@ impl Shard {
         let Upgraded { stream, channel, early: _, address, greeting, permit } = upgraded;
         self.intake.next_generation = self.intake.next_generation.wrapping_add(1);
         let variant = Variant { dialect: greeting.dialect, deflate: greeting.deflate };
+        let listener = || Extra { stream: Some(Box::default()), ..Extra::default() };
+        let extra = greeting.listening.map(|_| Box::new(listener()));
         let now_ms = self.now.mono_ms;
         let hello_ms = self.node.timeout_ms(|timeouts| timeouts.hello);
         let connection = Connection {
@@ -67,7 +69,7 @@ impl Shard {
                 check_ms: u64::MAX,
                 ..Timing::default()
             },
-            extra: None,
+            extra,
         };
         let slot = self.connections.insert(connection) as u32;
         self.metrics.connections.add(1);
@@ -87,7 +89,7 @@ impl Shard {
         if self.node.is_echo {
             self.connections[slot as usize].phase = Phase::Open;
         } else if let Some(identity) = greeting.identity.clone() {
-            let arrival = Arrival { identity, request: None, resume: Vec::new(), greeting: Some(greeting) };
+            let arrival = Arrival { identity, request: None, resume: since(&greeting), greeting: Some(greeting) };
             self.arrive(slot, arrival);
         } else if greeting.room.is_some() {
             self.connections[slot as usize].extra().greeting = Some(Box::new(greeting));
@@ -139,15 +141,19 @@ impl Shard {
             self.node.hooks.connected(self.now, self.id_of(slot), &user);
             let connection = &mut self.connections[slot as usize];
             connection.phase = Phase::Open;
-            connection.extra().gate = Some(Gate { missing: usize::MAX, ..Gate::default() });
-            self.ask_conversations(slot, &user);
+            if !connection.is_stream() {
+                connection.extra().gate = Some(Gate { missing: usize::MAX, ..Gate::default() });
+                self.ask_conversations(slot, &user);
+            }
         } else {
             self.recheck_rooms(slot);
         }
         for Resume { room, since } in resume {
             self.enter(slot, Entrance { request: None, room, since: Some(since), history: 0 });
         }
-        if let Some(Greeting { room: Some(room), history, .. }) = greeting {
+        if let Some(Greeting { room: Some(room), history, listening, .. }) = greeting
+            && listening.is_none_or(|listening| listening.since.is_none())
+        {
             self.enter(slot, Entrance { request: None, room, since: None, history });
         }
     }
@@ -209,4 +215,10 @@ impl Shard {
         let grants = connection.pass.as_ref().map(|pass| Arc::clone(&pass.grants));
         Some(Caller { conn: self.id_of(slot), user: connection.user()?.clone(), request, grants })
     }
+}
+
+/// Returns where a client that only listens goes on.
+fn since(greeting: &Greeting) -> Vec<Resume> {
+    let since = greeting.listening.and_then(|listening| listening.since);
+    greeting.room.iter().zip(since).map(|(room, since)| Resume { room: room.clone(), since }).collect()
 }

@@ -98,6 +98,9 @@ impl Shard {
         };
         self.metrics.deliveries.add(u64::from(appended.members));
         self.pace.spend(appended);
+        if matches!(event, Event::Resync(_)) {
+            self.end_streams(appended.room);
+        }
         if appended.is_full {
             self.settle(appended.room);
         }
@@ -149,6 +152,7 @@ impl Shard {
         };
         self.settle_request(slot);
         self.count_inexact(&answer);
+        self.note_stream(slot, &answer, replay.is_live);
         // What this turn holds for the room is part of the replay already.
         if let Some(local) = self.fanout.find(room) {
             self.settle(local);
@@ -211,10 +215,11 @@ impl Shard {
         if let Some(local) = self.fanout.find(room) {
             self.settle(local);
         }
+        let stream = self.stream_epoch(slot);
         let connection = &mut self.connections[slot as usize];
         if let Some(membership) = connection.rooms.iter_mut().find(|membership| *membership.room == *room) {
             let variant = connection.variant.in_room(self.node.config.compresses(room.as_str()));
-            membership.place = Some(self.fanout.add(&membership.room, upto, variant, slot));
+            membership.place = Some(self.fanout.add(&membership.room, upto, (variant, stream), slot));
             membership.room = self.fanout.share(room);
         }
     }

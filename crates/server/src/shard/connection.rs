@@ -18,6 +18,7 @@ use super::outbox::Outbox;
 use super::pipes::Pipes;
 use super::read::Input;
 use super::socket::Socket;
+use super::stream::Stream;
 use crate::admission::Permit;
 use crate::upgrade::Greeting;
 use crate::verifier::Pass;
@@ -114,6 +115,8 @@ pub(super) struct Extra {
     pub(super) gate: Option<Gate>,
     /// Failures that hold back what follows them.
     pub(super) pipes: Option<Pipes>,
+    /// What is kept of a connection that only listens.
+    pub(super) stream: Option<Box<Stream>>,
     /// The client knows that its credentials are about to expire.
     pub(super) knows_expiry: bool,
     /// Hooks are being asked about something.
@@ -122,9 +125,9 @@ pub(super) struct Extra {
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        let Self { presence, greeting, gate, pipes, knows_expiry, consultation } = self;
+        let Self { presence, greeting, gate, pipes, stream, knows_expiry, consultation } = self;
         let waits = gate.is_some() || pipes.is_some() || consultation.is_some();
-        presence.is_none() && greeting.is_none() && !waits && !knows_expiry
+        presence.is_none() && greeting.is_none() && stream.is_none() && !waits && !knows_expiry
     }
 }
 
@@ -160,6 +163,15 @@ impl Gate {
 }
 
 impl Connection {
+    pub(super) fn stream(&self) -> Option<&Stream> {
+        self.extra.as_ref()?.stream.as_deref()
+    }
+
+    /// Whether the client only listens.
+    pub(super) fn is_stream(&self) -> bool {
+        self.stream().is_some()
+    }
+
     /// Whether nobody has said goodbye.
     pub(super) fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Greeting { .. } | Phase::Open)

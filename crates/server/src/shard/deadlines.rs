@@ -144,12 +144,15 @@ impl Shard {
     fn heartbeat(&mut self, slot: u32) -> u64 {
         let interval_ms = self.ping_interval_ms();
         let pong_ms = self.node.timeout_ms(|timeouts| timeouts.pong);
-        let timing = &mut self.connections[slot as usize].timing;
+        let connection = &mut self.connections[slot as usize];
+        let (is_stream, timing) = (connection.is_stream(), &mut connection.timing);
         if timing.next_ping_ms > self.now.mono_ms {
             return timing.next_ping_ms;
         }
         timing.next_ping_ms = self.now.mono_ms + interval_ms;
-        timing.pinged.get_or_insert(Moment::at(self.now.mono_ms));
+        if !is_stream {
+            timing.pinged.get_or_insert(Moment::at(self.now.mono_ms));
+        }
         let next_ms = timing.next_ping_ms.min(self.now.mono_ms + pong_ms);
         self.send_frame(slot, Opcode::Ping, b"");
         next_ms
@@ -160,7 +163,8 @@ impl Shard {
     pub(super) fn ping_interval_ms(&self) -> u64 {
         let interval_ms = self.node.timeout_ms(|timeouts| timeouts.ping);
         let spread = interval_ms / 10 + 1;
-        interval_ms - (u64::from(self.intake.next_generation).wrapping_mul(0x9e37_79b9) ^ self.now.mono_ms) % spread
+        interval_ms
+            - (u64::from(self.intake.next_generation).wrapping_mul(0x9e37_79b9) ^ self.now.mono_ms) % spread
     }
 
     fn drain_deadline(&self, slot: u32) -> Option<u64> {

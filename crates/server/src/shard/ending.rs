@@ -89,7 +89,12 @@ impl Shard {
             }
             code => code.word().into(),
         };
-        self.send_frame(slot, Opcode::Close, &encode::close_payload(number, &reason));
+        let payload = encode::close_payload(number, &reason);
+        if self.connections[slot as usize].is_stream() {
+            // Nothing comes back from it.
+            return self.finish(slot, &payload);
+        }
+        self.send_frame(slot, Opcode::Close, &payload);
         self.check_by(slot, self.now.mono_ms + CLOSE_MS);
     }
 
@@ -116,9 +121,7 @@ impl Shard {
             // The silent one has had its grace while its sign of life was awaited: with a second one
             // it would seem to be there for more than 40 s (R28).
             Reason::Peer(None | Some(close::NORMAL))
-            | Reason::Error(ErrorCode::HeartbeatTimeout | ErrorCode::Revoked) => {
-                Ending::Deliberate
-            }
+            | Reason::Error(ErrorCode::HeartbeatTimeout | ErrorCode::Revoked) => Ending::Deliberate,
             _ => Ending::Lost,
         };
         let conn = self.id_of(slot);

@@ -9,11 +9,13 @@ use std::rc::Rc;
 
 use parlour_protocol::dialect::DialectId;
 use parlour_protocol::event::Event;
-use parlour_protocol::{RoomName, Seq};
+use parlour_protocol::{Epoch, RoomName, Seq};
 use parlour_websocket::handshake::deflate::DeflateParams;
 use parlour_websocket::{Deflater, Opcode, encode};
 use slab::Slab;
 use smallvec::SmallVec;
+
+use super::stream;
 
 /// Bytes in a buffer after which a turn does not wait for its end.
 pub(super) const FULL: usize = 64 * 1024;
@@ -78,6 +80,8 @@ pub(super) struct LocalRoom {
 #[derive(Debug)]
 struct Group {
     variant: Variant,
+    /// Under which lineage they get the room's events, where these are told with their places.
+    stream: Option<Box<Epoch>>,
     members: Vec<u32>,
     /// Frames of this turn.
     buffer: Vec<u8>,
@@ -132,15 +136,29 @@ impl Fanout {
     }
 
     /// Puts a connection on the list of a room, whose position is `upto`. The room must be settled.
-    pub(super) fn add(&mut self, name: &Rc<RoomName>, upto: Seq, variant: Variant, slot: u32) -> Place {
+    pub(super) fn add(
+        &mut self,
+        name: &Rc<RoomName>,
+        upto: Seq,
+        (variant, stream): (Variant, Option<Epoch>),
+        slot: u32,
+    ) -> Place {
         let room = self.find(name).unwrap_or_else(|| self.create(name));
         let local = &mut self.rooms[room as usize];
         (local.position, local.since) = (upto, upto);
         local.members += 1;
         self.places += 1;
-        let found = local.groups.iter().position(|group| group.variant == variant);
+        let found = local
+            .groups
+            .iter()
+            .position(|group| group.variant == variant && group.stream.as_deref() == stream.as_ref());
         let group = found.unwrap_or_else(|| {
-            local.groups.push(Group { variant, members: Vec::new(), buffer: Vec::new() });
+            local.groups.push(Group {
+                variant,
+                stream: stream.map(Box::new),
+                members: Vec::new(),
+                buffer: Vec::new(),
+            });
             local.groups.len() - 1
         });
         let members = &mut local.groups[group].members;
@@ -193,11 +211,19 @@ impl Fanout {
                 group.buffer = self.spare.pop().unwrap_or_default();
             }
             let before = group.buffer.len();
-            self.encoder.append(event, group.variant, deflater, &mut group.buffer);
+            let how = (group.variant, group.stream.as_deref().copied());
+            self.encoder.append(event, how, deflater, &mut group.buffer);
             appended.bytes += (group.buffer.len() - before) * group.members.len();
             appended.is_full |= group.buffer.len() >= FULL;
         }
         Some(appended)
+    }
+
+    /// Lists the connections of a room that only listen.
+    pub(super) fn streams(&self, room: u32) -> Vec<u32> {
+        let groups = self.rooms.get(room as usize).map(|local| &local.groups);
+        let streams = groups.into_iter().flatten().filter(|group| group.stream.is_some());
+        streams.flat_map(|group| group.members.iter().copied()).collect()
     }
 
     /// Whether any room has something to say at the end of the turn.
@@ -281,7 +307,13 @@ impl Encoder {
         self.payloads.iter_mut().chain(&mut self.compressed).for_each(Vec::clear);
     }
 
-    fn append(&mut self, event: &Event, variant: Variant, deflater: &mut Deflater, out: &mut Vec<u8>) {
+    fn append(
+        &mut self,
+        event: &Event,
+        (variant, stream): (Variant, Option<Epoch>),
+        deflater: &mut Deflater,
+        out: &mut Vec<u8>,
+    ) {
         let dialect = variant.dialect.dialect();
         let payload = &mut self.payloads[variant.dialect as usize];
         if payload.is_empty() {
@@ -289,6 +321,9 @@ impl Encoder {
         }
         if payload.is_empty() {
             return;
+        }
+        if let Some(epoch) = stream {
+            return stream::append(out, stream::place(event, epoch), payload);
         }
         if dialect.separator().is_some() || !variant.compresses(payload.len(), deflater) {
             return append_message(out, variant, payload, deflater);

@@ -195,6 +195,7 @@ impl Shard {
             }
         } else {
             self.ask_for_left_out(slot);
+            self.ask_for_stream(slot);
         }
     }
 }

@@ -60,12 +60,13 @@ impl FanOut {
                     identity: None,
                     room: None,
                     history: 0,
+                    listening: None,
                 },
                 permit,
             });
             let variant = shard.connections[slot as usize].variant;
             let shared = shard.fanout.share(&room);
-            let place = Some(shard.fanout.add(&shared, Seq(0), variant, slot));
+            let place = Some(shard.fanout.add(&shared, Seq(0), (variant, None), slot));
             shard.connections[slot as usize].rooms.push(Membership { room: shared, place });
             peers.push(peer);
         }

@@ -128,7 +128,7 @@ impl Shard {
         let connection = &mut self.connections[slot as usize];
         let generation = connection.generation;
         connection.timing.pinged = None;
-        if matches!(connection.phase, Phase::Closed { .. }) {
+        if matches!(connection.phase, Phase::Closed { .. }) || connection.is_stream() {
             return;
         }
         // Out of the shard while its frames are borrowed.

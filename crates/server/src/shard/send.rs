@@ -9,9 +9,10 @@ use parlour_protocol::{Refusal, RequestId, RoomName, Seq};
 use parlour_websocket::Opcode;
 
 use super::Shard;
-use super::connection::Phase;
+use super::connection::{Connection, Phase};
 use super::fanout::{FULL, append_message, finish};
 use super::outbox::Slice;
+use super::stream;
 use crate::inbox::Mail;
 use parlour_hub::Input;
 use parlour_hub::input::CursorKind;
@@ -55,7 +56,12 @@ impl Shard {
         if payload.is_empty() {
             return;
         }
-        append_message(&mut connection.own, connection.variant, payload, &mut self.codec.deflater);
+        match connection.stream().map(|stream| stream::place(event, stream.epoch)) {
+            None => {
+                append_message(&mut connection.own, connection.variant, payload, &mut self.codec.deflater)
+            }
+            Some(place) => stream::append(&mut connection.own, place, payload),
+        }
         self.metrics.messages_out.add(1);
         self.mark_dirty(slot);
     }
@@ -64,7 +70,10 @@ impl Shard {
     pub(super) fn send_frame(&mut self, slot: u32, opcode: Opcode, payload: &[u8]) {
         self.close_batch(slot);
         let connection = &mut self.connections[slot as usize];
-        parlour_websocket::encode::frame(&mut connection.own, opcode, payload);
+        match connection.is_stream() {
+            false => parlour_websocket::encode::frame(&mut connection.own, opcode, payload),
+            true => stream::append_control(&mut connection.own, opcode, payload),
+        }
         self.close_batch(slot);
         self.mark_dirty(slot);
     }
@@ -107,7 +116,9 @@ impl Shard {
 
     /// Sends a private message or a notice of a private conversation to one of its participants.
     pub(super) fn send_private(&mut self, slot: u32, event: &Arc<Event>) {
-        let Some(connection) = self.connections.get_mut(slot as usize) else {
+        // Whoever listens to one room hears of nothing else.
+        let other = |connection: &&mut Connection| !connection.is_stream();
+        let Some(connection) = self.connections.get_mut(slot as usize).filter(other) else {
             return;
         };
         if let Some(gate) = connection.extra.as_mut().and_then(|extra| extra.gate.as_mut())

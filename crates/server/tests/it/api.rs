@@ -10,10 +10,12 @@ use crate::harness::faulty::Mood;
 use crate::harness::{Json, TestServer, http_full};
 
 mod bad_input;
+mod events;
 mod keep_alive;
 mod lists;
 mod once;
 mod users;
+mod waiting;
 
 /// A backend with a key.
 struct Backend<'a> {

@@ -183,7 +183,7 @@ pub(in crate::api) struct Info {
     /// Numbers of pinned messages, in the order of their pinning.
     pins: Vec<Seq>,
     /// Mutes and bans that hold, at most 500.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     sanctions: Vec<SanctionNow>,
 }
 
