@@ -7,7 +7,7 @@ use parlour_protocol::command::HistoryQuery;
 use parlour_protocol::event::{Event, Reply, Reported};
 use parlour_protocol::{Refusal, RequestId, RoomName, Seq, UserId};
 
-use crate::input::{Caller, ConnId, Lag};
+use crate::input::{Caller, ConnId, Input, Lag};
 use crate::log::{Draft, Record, Span};
 
 /// Something that the shell carries out, in the order given.
@@ -79,6 +79,8 @@ pub enum StoreRequest {
     Read { span: Span, limit: u32, ticket: Ticket },
     /// Where a cid is stored; answered by `Input::Found`.
     Find { caller: Caller, cid: CompactString },
+    /// As much time as it takes to find out that a room does not exist; answered by `Input::Late`.
+    Detour { input: Box<Input> },
     /// The reports of the room ([`report_key`]); answered by `Input::Inquired`.
     Reports { caller: Caller, inquiry: Inquiry },
     /// Small documents; not answered.

@@ -8,6 +8,7 @@ use parlour_protocol::{Epoch, ErrorCode, RoomName, Seq};
 
 use crate::effect::{Effect, StoreRequest};
 use crate::input::{Caller, Input, Now, Opened};
+use crate::rights::{Action, Rights};
 use crate::room::join::turn_away;
 use crate::room::publish::{fail, first_cid};
 use crate::room::ring::RING_EVENTS;
@@ -62,6 +63,12 @@ impl Hub {
     /// Handles what happens to a room, opening it first where that is needed.
     pub fn handle(&mut self, now: Now, name: &RoomName, input: Input, out: &mut Vec<Effect>) {
         match (self.rooms.get_mut(name), input) {
+            (_, Input::Late(input)) => self.answer_late(name, *input, out),
+            // The same time as for a room that does not exist: a stranger does not learn that it does.
+            (Some(Slot::Open(open)), input) if open.room.is_hidden_from(&input) => {
+                let request = StoreRequest::Detour { input: Box::new(input) };
+                out.push(Effect::Store { room: name.clone(), request });
+            }
             (Some(Slot::Open(open)), input) => {
                 open.room.handle(Scene { now, rules: &self.rules }, input, out);
                 self.settle(now, name, out);
@@ -107,9 +114,10 @@ impl Hub {
                 );
             }
             (None, input) => {
+                // What only a role may open is not read before it is known who asks.
+                let tail = if is_for_anybody(&self.rules, name, &input) { RING_EVENTS as u32 } else { 0 };
                 self.rooms.insert(name.clone(), Slot::Opening(vec![input]));
-                let request =
-                    StoreRequest::Open { durable: self.rules.is_durable(name), tail: RING_EVENTS as u32 };
+                let request = StoreRequest::Open { durable: self.rules.is_durable(name), tail };
                 out.push(Effect::Store { room: name.clone(), request });
             }
         }
@@ -181,6 +189,22 @@ impl Hub {
         self.rooms.keys().filter(|name| self.rules.is_durable(name))
     }
 
+    /// Says that the room does not exist to somebody for whom it did not when they asked.
+    fn answer_late(&self, name: &RoomName, input: Input, out: &mut Vec<Effect>) {
+        let is_inside = |caller: &Caller| match self.rooms.get(name) {
+            Some(Slot::Open(open)) => open.room.has(caller),
+            _ => false,
+        };
+        match input {
+            // Another attempt has let it in meanwhile, and this answer must not take it off the list.
+            Input::Join { caller, .. } if is_inside(&caller) => {
+                let event = Event::Error(ErrorCode::NotFound.into());
+                out.push(Effect::Send { to: caller.conn, reply: Reply { id: caller.request, event } });
+            }
+            input => refuse(name, input, ErrorCode::NotFound, out),
+        }
+    }
+
     fn open(&mut self, now: Now, name: &RoomName, opened: Opened, out: &mut Vec<Effect>) {
         let Some(Slot::Opening(waiting)) = self.rooms.remove(name) else {
             return;
@@ -249,6 +273,12 @@ impl Hub {
     }
 }
 
+/// Whether who asks may enter the room without a role there, as far as its name says.
+fn is_for_anybody(rules: &Rules, room: &RoomName, input: &Input) -> bool {
+    let granted = input.asker().map_or(Rights::ALL, |caller| caller.rights_in(room));
+    (rules.access(room).rights() | granted).has(Action::Join)
+}
+
 /// Whether only somebody who has joined gets anything but a refusal.
 fn is_for_members(room: &RoomName, input: &Input) -> bool {
     match input {
@@ -298,6 +328,7 @@ fn refuse(room: &RoomName, input: Input, code: ErrorCode, out: &mut Vec<Effect>)
         | Input::Fetched { .. }
         | Input::Found { .. }
         | Input::Inquired { .. }
+        | Input::Late(_)
         | Input::CatchUp { .. }
         | Input::Recheck { .. }
         | Input::Surveyed { .. }

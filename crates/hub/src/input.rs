@@ -120,6 +120,8 @@ pub enum Input {
     Fetched { ticket: Ticket, records: Result<Vec<Record>, ErrorCode> },
     /// The store has looked for a cid.
     Found { caller: Caller, cid: CompactString, found: Result<Option<Stored>, ErrorCode> },
+    /// What somebody asked for whom the room does not exist; as much time has gone by as if it did not.
+    Late(Box<Input>),
     /// The store has read the reports.
     Inquired { caller: Caller, inquiry: Inquiry, found: Result<Vec<Document>, ErrorCode> },
     /// The ends of the log as the store has them now: retention, another node or a restored backup
@@ -127,6 +129,23 @@ pub enum Input {
     Surveyed { ends: Head },
     /// What a user said was erased from the store; `alias` stands in the place of the name.
     Erased { user: UserId, alias: UserId },
+}
+
+impl Input {
+    /// Returns who asks something that strangers may ask too.
+    #[must_use]
+    pub fn asker(&self) -> Option<&Caller> {
+        match self {
+            Self::Join { caller, .. }
+            | Self::History { caller, .. }
+            | Self::Info { caller }
+            | Self::Status { caller, .. }
+            | Self::Report { caller, .. }
+            | Self::Reports { caller }
+            | Self::Resolve { caller, .. } => Some(caller),
+            _ => None,
+        }
+    }
 }
 
 /// Which of a member's cursors moves.

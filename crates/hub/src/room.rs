@@ -171,6 +171,8 @@ impl Room {
             Input::Publish { caller, entries } => self.publish(scene, caller, entries, out),
             Input::Create { caller, settings, cid } => self.create(scene, caller, settings, cid, out),
             Input::Typing { caller, active } => self.set_typing(scene, &caller, active, out),
+            // The hub answers it.
+            Input::Late(_) => {}
             Input::Recheck { caller } => self.recheck(scene, &caller, out),
             Input::Presence { caller, presence } => self.set_presence(scene, &caller, presence, out),
             Input::Members { caller } => self.list_members(caller, out),

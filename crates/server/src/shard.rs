@@ -36,6 +36,7 @@ mod flush;
 mod lag;
 mod listing;
 mod mails;
+mod open;
 #[doc(hidden)]
 pub mod measure;
 mod outbox;

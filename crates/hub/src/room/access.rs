@@ -9,7 +9,7 @@ use parlour_protocol::{ErrorCode, Refusal, UserId};
 use super::members::Change;
 use super::{Room, Scene, store_refusal};
 use crate::effect::Effect;
-use crate::input::{Caller, ConnId, Ending};
+use crate::input::{Caller, ConnId, Ending, Input};
 use crate::rights::{Action, Rights, rights};
 
 /// Whom an entry may put out of the room.
@@ -56,6 +56,20 @@ impl Room {
     /// Decides what a user may do here but for sanctions.
     fn rights(&self, user: &UserId, granted: Rights) -> Rights {
         rights(&self.name, self.setup.access, &self.state, user, granted)
+    }
+
+    /// Whether a connection has joined.
+    pub(crate) fn has(&self, caller: &Caller) -> bool {
+        self.members.contains(&caller.user, caller.conn)
+    }
+
+    /// Whether who asks must not learn that the room exists.
+    pub(crate) fn is_hidden_from(&self, input: &Input) -> bool {
+        let may_know = |caller: &Caller| {
+            self.rights(&caller.user, caller.rights_in(&self.name)).has(Action::Join)
+                || self.has(caller)
+        };
+        self.setup.durable && input.asker().is_some_and(|caller| !may_know(caller))
     }
 
     /// Returns the mute or ban of a user that holds now.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parlour_hub::effect::Replayed;
 use parlour_hub::input::{Caller, Input, Now};
-use parlour_hub::{ConnId, Effect};
+use parlour_hub::{ConnId, Effect, StoreRequest};
 use parlour_protocol::content::{Content, RoleChange};
 use parlour_protocol::event::{Change, Event, Joined, Unrecovered};
 use parlour_protocol::{ErrorCode, Position, RequestId, RoomName, Seq, UserId};
@@ -40,6 +40,8 @@ pub struct Model {
     /// Who was told an entry, since that was asked last.
     told: Vec<(RoomName, Position, BTreeSet<ConnId>)>,
     texts: Texts,
+    /// Joins that were refused and have not been told so yet.
+    detoured: HashSet<Option<RequestId>>,
 }
 
 /// What became of the texts that somebody wanted stored.
@@ -184,6 +186,21 @@ impl Model {
         }
     }
 
+    fn turn_away(&mut self, room: &RoomName, caller: &Caller) {
+        let Some(RoomState::Open(truth)) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let waited = self.entering.get_mut(&caller.user);
+        let at_the_door = waited.is_some() || self.at_the_door == caller.request;
+        truth.turn_away(&caller.user, caller.conn, at_the_door, self.now);
+        if let Some(wishes) = waited {
+            *wishes -= 1;
+            if *wishes == 0 {
+                truth.forget_waiting(&caller.user);
+            }
+        }
+    }
+
     fn effect(&mut self, effect: &Effect, list: &BTreeSet<ConnId>) {
         match effect {
             Effect::Attach { to, room, answer, request, replay } => match &**answer {
@@ -195,16 +212,15 @@ impl Model {
             }
             Effect::Detach { from, room, request, refusal } => {
                 self.views.remove(&(*from, room.clone()));
-                if let (Some(_), Some(RoomState::Open(truth))) = (refusal, self.rooms.get_mut(room)) {
-                    let waited = self.entering.get_mut(&request.user);
-                    let at_the_door = waited.is_some() || self.at_the_door == request.request;
-                    truth.turn_away(&request.user, *from, at_the_door, self.now);
-                    if let Some(wishes) = waited {
-                        *wishes -= 1;
-                        if *wishes == 0 {
-                            truth.forget_waiting(&request.user);
-                        }
-                    }
+                if refusal.is_some() && !self.detoured.remove(&request.request) {
+                    self.turn_away(room, request);
+                }
+            }
+            // It is not let in, and only hears of it later.
+            Effect::Store { room, request: StoreRequest::Detour { input } } => {
+                if let Input::Join { caller, .. } = &**input {
+                    self.turn_away(room, caller);
+                    self.detoured.insert(caller.request.clone());
                 }
             }
             Effect::Expel { from, room } => {

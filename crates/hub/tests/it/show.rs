@@ -236,6 +236,7 @@ fn verb(request: &StoreRequest) -> &'static str {
         StoreRequest::Read { .. } => "read",
         StoreRequest::Find { .. } => "look in",
         StoreRequest::Reports { .. } => "reports of",
+        StoreRequest::Detour { .. } => "detour for",
         StoreRequest::Put { .. } => "put for",
     }
 }
@@ -256,7 +257,7 @@ fn detail(request: &StoreRequest) -> String {
             format!(" {from}, {limit} at most")
         }
         StoreRequest::Find { cid, .. } => format!(" for {cid}"),
-        StoreRequest::Reports { .. } => String::new(),
+        StoreRequest::Reports { .. } | StoreRequest::Detour { .. } => String::new(),
         StoreRequest::Put { documents } => {
             let keys: Vec<_> = documents.iter().map(document).collect();
             format!(" {}", keys.join(", "))

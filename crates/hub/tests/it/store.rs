@@ -134,6 +134,7 @@ impl Store {
                 let found = refused.map_or_else(|| Ok(find()), Err);
                 Input::Found { caller, cid, found }
             }
+            StoreRequest::Detour { input } => Input::Late(input),
             StoreRequest::Reports { caller, inquiry } => {
                 let found = refused.map_or_else(|| Ok(self.under(&reports_key(room))), Err);
                 Input::Inquired { caller, inquiry, found }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlour_hub::effect::{REPORTS, Replayed, StoreRequest, cursor_key, reports_key, seen_key};
+use parlour_hub::effect::{REPORTS, Replayed, StoreRequest, reports_key};
 use parlour_hub::input::{Caller, Ending, Opened};
 use parlour_hub::log::Draft;
 use parlour_hub::{ConnId, Effect, Input};
@@ -12,13 +12,10 @@ use parlour_protocol::{Epoch, ErrorCode, Refusal, RoomName, Seq, UserId};
 use super::Shard;
 use super::connection::Membership;
 use super::fanout::Place;
+use super::open;
 use crate::documents;
 use crate::inbox::Mail;
 
-/// Most documents of users who were in a room lately.
-const SEEN: u32 = 100;
-/// Most members whose cursors a room keeps in memory.
-const CURSORS: u32 = 10_000;
 /// How long a client should wait when the queue of the store is full, in milliseconds.
 const STORE_RETRY_MS: u32 = 1_000;
 
@@ -259,12 +256,12 @@ impl Shard {
                 self.post(usize::from(self.id), Mail::Input { room, input: Input::Opened(opened) });
             }
             StoreRequest::Open { durable: true, tail } => self.run_errand(async move {
-                let log = node.store.open(room.clone(), tail).await;
-                let seen = documents::read(&node, seen_key(&room, ""), SEEN).await;
-                let cursors = documents::read(&node, cursor_key(&room, ""), CURSORS).await;
-                let log = log.map_err(|error| node.note_store_error(error));
-                let opened = Opened { log, seen, cursors, new_epoch: node.new_epoch(&room) };
+                let opened = open::open(&node, &room, tail).await;
                 Mail::Input { room, input: Input::Opened(opened) }
+            }),
+            StoreRequest::Detour { input } => self.run_errand(async move {
+                open::open(&node, &room, 0).await;
+                Mail::Input { room, input: Input::Late(input) }
             }),
             StoreRequest::Read { span, limit, ticket } => {
                 self.metrics.store_reads.inc();
