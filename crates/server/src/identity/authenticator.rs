@@ -210,6 +210,20 @@ mod tests {
     }
 
     #[test]
+    fn bad_tokens_leave_nothing_behind() {
+        let authenticator = authenticator();
+        let good = known().next().expect("a token");
+        let bad = [good, &good[..good.len() - 1], &good[1..], "a.b.c", "", &"x".repeat(5_000)];
+        let check = || {
+            bad.iter().for_each(|token| assert!(authenticator.check(token, at(0)).is_err()));
+        };
+        check();
+        let info = allocation_counter::measure(|| (0..1_000).for_each(|_| check()));
+        assert_eq!(info.bytes_current, 0, "{info:?}");
+        assert!(info.bytes_max < 16 * 1024, "at once: {info:?}");
+    }
+
+    #[test]
     fn keys_are_not_shown() {
         let shown = format!("{:?}", authenticator());
         let secret = include_str!("../../tests/it/identity/keys/hs.secret").trim();

@@ -2,6 +2,6 @@
 
 mod bad_tokens;
 mod doors;
-mod issuer;
+pub(crate) mod issuer;
 mod life;
 mod rotation;

@@ -154,6 +154,27 @@ async fn what_is_revoked_ends_at_once_and_stays_so() {
     assert_eq!(refused(&server, &token("alice", "t6", 0)).await, "revoked");
 }
 
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_reaches_the_other_nodes_of_a_database() {
+    let (issuer, database) = (Issuer::new(), crate::harness::postgres::Database::new());
+    let node = async || {
+        TestServer::start_with(|config| {
+            issuer.configure(config);
+            config.database = parlour_server::config::DatabaseUrl::parse(&database.address());
+        })
+        .await
+    };
+    let (here, there) = (node().await, node().await);
+    let token = issuer.token(json!({"jti": "t1"}));
+    let (mut client, _) = enter(&there, &token).await;
+    assert_eq!(revoke(&here, r#"{"token":"t1"}"#).await.0, 204);
+    let revoked = Instant::now();
+    assert_eq!(closed(&mut client).await, (1008, "revoked".into()), "P21");
+    assert!(revoked.elapsed() < Duration::from_secs(5), "{:?}", revoked.elapsed());
+    assert_eq!(refused(&there, &token).await, "revoked");
+}
+
 #[tokio::test]
 async fn a_user_without_a_token_can_be_put_out() {
     let server = TestServer::start().await;
