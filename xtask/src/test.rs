@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{deploy, faults, licences, shell, tidy, web};
+use crate::{api, deploy, faults, licences, shell, tidy, web};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -22,7 +22,7 @@ pub(crate) struct Options {
 type Step = fn() -> Result<u32>;
 
 /// What is cheap comes first; what builds on something comes after it.
-const STEPS: [(&str, &str, Step); 11] = [
+const STEPS: [(&str, &str, Step); 12] = [
     ("tools", "what the other steps need is here, or is installed", tools),
     ("format", "cargo fmt --check", format),
     ("tidy", "the house rules and the documents", check_tidy),
@@ -32,6 +32,7 @@ const STEPS: [(&str, &str, Step); 11] = [
     ("lint", "cargo clippy, warnings are errors", lint),
     ("build", "all programs and tests", build),
     ("test", "cargo test --workspace", test),
+    ("api", "whatever the OpenAPI document allows or forbids, against a running server", api::check),
     ("faults", "kill -9 of servers and databases under load, a few of each", faults::short),
     ("browser", "the web client in a real browser against the real server", browser),
 ];
