@@ -10,8 +10,8 @@ use parlour_protocol::event::{Event, RoomSummary};
 use parlour_protocol::{RoomName, Seq, UserId};
 use tokio::sync::oneshot;
 
-use crate::identity::Revocation;
 use crate::hooks::gate::Verdict;
+use crate::identity::Revocation;
 use crate::upgrade::Upgraded;
 
 /// Mails that may wait before a node refuses new work with `overloaded`.

@@ -89,7 +89,8 @@ impl Shard {
         if self.node.is_echo {
             self.connections[slot as usize].phase = Phase::Open;
         } else if let Some(identity) = greeting.identity.clone() {
-            let arrival = Arrival { identity, request: None, resume: since(&greeting), greeting: Some(greeting) };
+            let arrival =
+                Arrival { identity, request: None, resume: since(&greeting), greeting: Some(greeting) };
             self.arrive(slot, arrival);
         } else if greeting.room.is_some() {
             self.connections[slot as usize].extra().greeting = Some(Box::new(greeting));

@@ -116,8 +116,7 @@ impl Shard {
         let connection = &self.connections[slot as usize];
         // A peer that we do not read cannot show that it is there.
         let pinged = connection.timing.pinged;
-        let pinged =
-            pinged.filter(|_| connection.in_flight <= RESUME_READING && !connection.is_consulting());
+        let pinged = pinged.filter(|_| connection.in_flight <= RESUME_READING && !connection.is_consulting());
         let deadlines = [
             (connection.timing.message_since.map(|since| since.ms() + message), ErrorCode::MessageTimeout),
             (connection.outbox.stalled_since().map(|since| since + stall), ErrorCode::SlowConsumer),

@@ -91,7 +91,8 @@ impl Shard {
             return Duration::ZERO;
         }
         let now_ns = self.node.clock.mono_ns();
-        let tick = Duration::from_millis(self.schedule.next_tick_ms).saturating_sub(Duration::from_nanos(now_ns));
+        let tick =
+            Duration::from_millis(self.schedule.next_tick_ms).saturating_sub(Duration::from_nanos(now_ns));
         self.pace.patience(now_ns).map_or(tick, |patience| patience.min(tick))
     }
 
