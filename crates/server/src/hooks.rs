@@ -20,6 +20,7 @@ use crate::node::Node;
 use crate::store::StoreError;
 
 pub(crate) mod admin;
+mod answer;
 mod batch;
 mod courier;
 mod crowd;

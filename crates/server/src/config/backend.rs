@@ -328,3 +328,84 @@ impl fmt::Display for RoomPattern {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::config::{Config, Flags, Mode};
+
+    /// Reads a configuration in which `SECRET` stands for a file with a good secret.
+    fn read(toml: &str, secret: &str, mode: u32) -> Result<Backend, String> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), secret).expect("written");
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).expect("changed");
+        let toml = toml.replace("SECRET", &file.path().display().to_string());
+        let config = Config::from_sources(Some(&toml), std::iter::empty(), Flags::new(Mode::Serve));
+        config.map(|config| config.backend).map_err(|errors| errors.to_string())
+    }
+
+    const GOOD: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn webhooks_and_hooks_are_read() {
+        let toml = "[outbound]\nallow = [\"10.0.0.0/8\"]\n\
+            [[webhook]]\nurl = \"https://a.example/x\"\nsecret_file = \"SECRET\"\nevents = [\"online\", \"room_vacated\"]\n\
+            rooms = \"support:*\"\nname = \"support\"\n\
+            [[webhook]]\nurl = \"http://10.1.2.3:9000/\"\nsecret_file = \"SECRET\"\n\
+            [[hook]]\non = \"publish\"\nurl = \"https://a.example/y\"\nsecret_file = \"SECRET\"\non_failure = \"allow\"";
+        let backend = read(toml, GOOD, 0o600).expect("valid");
+        let [support, all] = &backend.webhooks[..] else {
+            unreachable!("two webhooks");
+        };
+        assert_eq!(
+            (support.name.as_str(), support.events.len(), support.rooms.0.as_str()),
+            ("support", 2, "support:*")
+        );
+        assert_eq!((all.name.len(), all.events.len(), all.max_age.as_secs()), (8, 8, 86_400));
+        let [hook] = &backend.hooks[..] else {
+            unreachable!("one hook");
+        };
+        assert_eq!(
+            (hook.on, hook.on_failure, hook.within.as_millis()),
+            (Occasion::Publish, OnFailure::Allow, 1_000)
+        );
+        let room = |name: &str| RoomName::parse_any(name).expect("valid");
+        assert!(support.rooms.matches(&room("support:1")) && !support.rooms.matches(&room("general")));
+        assert!(all.rooms.matches(&room("general")) && !all.rooms.matches(&room("@Alice,Bob")));
+    }
+
+    #[test]
+    fn what_could_not_be_called_or_trusted_is_refused() {
+        let webhook = |rest: &str| format!("[[webhook]]\nsecret_file = \"SECRET\"\n{rest}");
+        for (toml, secret, mode, words) in [
+            (webhook("url = \"https://127.0.0.1/\""), GOOD, 0o600, "outbound.allow"),
+            (webhook("url = \"https://0x7f.1/\""), GOOD, 0o600, "webhook.url"),
+            (webhook("url = \"https://[::ffff:169.254.169.254]/\""), GOOD, 0o600, "webhook.url"),
+            (webhook("url = \"http://a.example/\""), GOOD, 0o600, "webhook.url"),
+            (webhook("url = \"https://u:s3cret@a.example/\""), GOOD, 0o600, "webhook.url"),
+            (webhook("url = \"https://a.example/\""), "short", 0o600, "at least 32 characters"),
+            (webhook("url = \"https://a.example/\""), GOOD, 0o644, "readable by everybody"),
+            (webhook("url = \"https://a.example/\"\nevents = [\"fly\"]"), GOOD, 0o600, "fly"),
+            (webhook("url = \"https://a.example/\"\nname = \"a b\""), GOOD, 0o600, "webhook.name"),
+            (webhook("url = \"https://a.example/\"\nrooms = \"a*b\""), GOOD, 0o600, "webhook.rooms"),
+            (webhook("url = \"https://a.example/\"\nsecret = \"x\""), GOOD, 0o600, "secret"),
+            (
+                "[[hook]]\non = \"join\"\nurl = \"https://a.example/\"\nsecret_file = \"SECRET\"\ntimeout_ms = 9\n\
+                 on_failure = \"deny\""
+                    .into(),
+                GOOD,
+                0o600,
+                "hook.timeout_ms",
+            ),
+            ("[[hook]]\non = \"join\"\nurl = \"https://a.example/\"\nsecret_file = \"SECRET\"".into(), GOOD, 0o600, "on_failure"),
+        ] {
+            let refusal = read(&toml, secret, mode).expect_err(&toml);
+            assert!(refusal.contains(words), "{words:?} is missing in {refusal}");
+            assert!(!refusal.contains("s3cret") && !refusal.contains(GOOD), "{refusal}");
+        }
+        let twice = webhook("url = \"https://a.example/\"\n") + &webhook("url = \"https://a.example/\"");
+        assert!(read(&twice, GOOD, 0o600).expect_err("the same name").contains("webhook.name"));
+    }
+}
