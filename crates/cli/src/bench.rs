@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
+mod attack;
 mod bare;
 mod charts;
 mod churn;
@@ -67,6 +68,8 @@ enum Scenario {
     Slow(slow::SlowArgs),
     /// People who come and go: memory over time, and whether everybody who left is forgotten.
     Churn(churn::ChurnArgs),
+    /// Attacks of eight kinds, beside people who just talk.
+    Attack(attack::AttackArgs),
     /// Small frames in great numbers, beside a quiet room.
     Flood(flood::FloodArgs),
     /// Acknowledged durable messages per second, beside what the database could do alone.
@@ -102,6 +105,7 @@ pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
         Scenario::Idle(args) => idle::run(&args)?,
         Scenario::Slow(args) => slow::run(&args)?,
         Scenario::Churn(args) => churn::run(&args)?,
+        Scenario::Attack(args) => attack::run(&args)?,
         Scenario::Flood(args) => flood::run(&args)?,
         Scenario::Receive(args) => receive::run(&args)?,
         Scenario::Feed(args) => return receive::feed(&args),

@@ -83,7 +83,7 @@ pub(crate) fn open_all(
 }
 
 /// Names the limit that a connection has met.
-fn explain(error: &std::io::Error) -> String {
+pub(crate) fn explain(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => {
             format!("the generator has no more descriptors than {} (ulimit -Hn)", config::raise_open_files())

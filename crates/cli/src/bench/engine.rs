@@ -122,6 +122,11 @@ impl Engine {
         self.sockets.get(id).is_some_and(|connection| connection.phase == Phase::Live)
     }
 
+    /// Returns how far a connection is, if it is still there.
+    pub(crate) fn phase(&self, id: Id) -> Option<Phase> {
+        self.sockets.get(id).map(|connection| connection.phase)
+    }
+
     /// Stops reading from a connection that is in its room, without closing it.
     ///
     /// # Errors
@@ -131,6 +136,20 @@ impl Engine {
             connection.phase = Phase::Deaf;
             self.poll.registry().deregister(&mut connection.socket)?;
             self.sockets.live -= 1;
+        }
+        Ok(())
+    }
+
+    /// Reads again from a connection that nobody has read from.
+    ///
+    /// # Errors
+    /// Of the operating system.
+    pub(crate) fn read_again(&mut self, id: Id) -> io::Result<()> {
+        if let Some(connection) = self.sockets.get_mut(id).filter(|one| one.phase == Phase::Deaf) {
+            connection.phase = Phase::Live;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            self.poll.registry().register(&mut connection.socket, Token(id.slot), interest)?;
+            self.sockets.live += 1;
         }
         Ok(())
     }

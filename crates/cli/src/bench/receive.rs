@@ -15,7 +15,7 @@ use parlour_websocket::{Opcode, encode};
 
 use super::crowd::open_all;
 use super::engine::Engine;
-use super::engine::connection::{Dial, Greeting};
+use super::engine::connection::{Dial, Greeting, Tuning};
 use super::engine::room::Room;
 use super::engine::stamp::{STAMP_BYTES, Stamp};
 use super::engine::wire::Dialect;
@@ -76,7 +76,8 @@ fn measure(
     let address = feed.line_with("listening on ")?.parse()?;
     let mut engine = Engine::new(args.dialect, vec![Room::new(args.dialect, ROOM, 0, args.text_bytes)?])?;
     let greeting = || Greeting::Room(vec![0; 4]);
-    let dial = |_| Ok(Dial { address, source: None, room: 0, trust: None, greeting: greeting() });
+    let tuning = Tuning::default();
+    let dial = |_| Ok(Dial { address, source: None, room: 0, trust: None, greeting: greeting(), tuning });
     let opened = open_all(&mut engine, (0..args.connections).map(dial), progress)?;
     engine.expect_all();
     engine.rooms[0].said = args.messages;

@@ -8,7 +8,7 @@ use clap::Args;
 use super::bare::{LEAST_BYTES, Way};
 use super::crowd::open_everybody;
 use super::engine::Engine;
-use super::engine::connection::{Dial, Greeting, Id};
+use super::engine::connection::{Dial, Greeting, Id, Tuning};
 use super::engine::room::Room;
 use super::engine::tally::{Second, Tally};
 use super::engine::wire::Dialect;
@@ -151,7 +151,7 @@ impl Scene {
         let dials = (0..layout.rooms * layout.members).map(|member| {
             let room = member / layout.members;
             let greeting = Greeting::Room(u32::try_from(room)?.to_be_bytes().to_vec());
-            Ok(Dial { address, source: None, room, trust: None, greeting })
+            Ok(Dial { address, source: None, room, trust: None, greeting, tuning: Tuning::default() })
         });
         let ids = open_everybody(&mut engine, dials, progress)?;
         let first = *ids.first().context("at least one member")?;

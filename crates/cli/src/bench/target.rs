@@ -12,7 +12,7 @@ use parlour_websocket::handshake;
 use parlour_websocket::handshake::client::ClientRequest;
 use url::Url;
 
-use super::engine::connection::{Dial, Greeting};
+use super::engine::connection::{Dial, Greeting, Tuning};
 use super::engine::tls::Trust;
 use super::engine::wire::Dialect;
 use super::limit::Place;
@@ -245,11 +245,24 @@ impl Target {
         let user_name = format!("bench-{}-{user}", std::process::id());
         let query = dialect.query(Some(&user_name).filter(|_| token.is_none()).map(String::as_str), room);
         let headers = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
+        self.request_with(&query, headers.into_iter().collect(), self.is_deflated)
+    }
+
+    /// Encodes a request with these parameters and headers.
+    ///
+    /// # Errors
+    /// What is no header.
+    pub(crate) fn request_with(
+        &self,
+        query: &str,
+        headers: Vec<(String, String)>,
+        deflate: bool,
+    ) -> anyhow::Result<Vec<u8>> {
         let request = ClientRequest {
             host: self.host.clone(),
             path_and_query: format!("{}{query}", self.path),
-            headers: headers.into_iter().collect(),
-            deflate: self.is_deflated,
+            headers,
+            deflate,
             ..ClientRequest::default()
         };
         Ok(request.encode(&handshake::key(*b"parlour-bench-01"))?)
@@ -270,7 +283,7 @@ impl Target {
         let enter = dialect.enter(name);
         let greeting = Greeting::Upgrade { request, enter, is_deflated: self.is_deflated };
         let (address, trust) = (self.address, self.trust.clone());
-        Ok(Dial { address, source: self.source(user), room, trust, greeting })
+        Ok(Dial { address, source: self.source(user), room, trust, greeting, tuning: Tuning::default() })
     }
 
     /// Spreads many connections over addresses of this machine, which all reach a local server.

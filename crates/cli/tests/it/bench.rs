@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::program::{Running, parlour, run};
 
+mod attack;
 mod secure;
 mod stored;
 

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -21,6 +22,16 @@ pub(crate) struct Dial {
     /// Whom it believes, if it speaks TLS.
     pub(crate) trust: Option<Arc<Trust>>,
     pub(crate) greeting: Greeting,
+    pub(crate) tuning: Tuning,
+}
+
+/// What is unusual about a socket.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tuning {
+    /// Bytes that the kernel keeps for who does not read; otherwise as many as it likes.
+    pub(crate) receive_bytes: Option<usize>,
+    /// Resets instead of closing, so that ports are free again at once.
+    pub(crate) resets: bool,
 }
 
 /// What a connection says first.
@@ -88,6 +99,11 @@ impl Connection {
         let socket = Socket::new(Domain::for_address(dial.address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
+        // Before it connects: the window is agreed on then.
+        dial.tuning.receive_bytes.map_or(Ok(()), |bytes| socket.set_recv_buffer_size(bytes))?;
+        if dial.tuning.resets {
+            socket.set_linger(Some(Duration::ZERO))?;
+        }
         if let Some(source) = dial.source {
             // A port that a connection of an earlier measurement has just left is as good as any.
             socket.set_reuse_address(true)?;
