@@ -187,9 +187,7 @@ impl Model {
     }
 
     fn turn_away(&mut self, room: &RoomName, caller: &Caller) {
-        let Some(RoomState::Open(truth)) = self.rooms.get_mut(room) else {
-            return;
-        };
+        let Some(RoomState::Open(truth)) = self.rooms.get_mut(room) else { return };
         let waited = self.entering.get_mut(&caller.user);
         let at_the_door = waited.is_some() || self.at_the_door == caller.request;
         truth.turn_away(&caller.user, caller.conn, at_the_door, self.now);
