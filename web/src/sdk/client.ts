@@ -63,9 +63,6 @@ const RETRY_CODES = new Set([1001, 1006, 1011, 1012, 1013]);
  */
 const REJOIN_MS = 5_000;
 
-/** Commands that are answered by where something is stored. */
-type Said = { [K in keyof wire.Answers]: wire.Answers[K] extends wire.Stored ? K : never }[keyof wire.Answers];
-
 export class Parlour {
   /** What moderators do, and how members call them. */
   readonly moderation: Moderation;
@@ -295,7 +292,7 @@ export class Parlour {
     return { ...extras, cid: extras.cid ?? this.#environment.unique() };
   }
 
-  async #say<K extends Said>(type: K, payload: wire.Commands[K]): Promise<wire.Stored> {
+  async #say<K extends wire.Said>(type: K, payload: wire.Commands[K]): Promise<wire.Stored> {
     const stored = await this.#requests.ask(type, payload);
     this.#rooms.stored(stored as wire.Stored);
     return stored as wire.Stored;

@@ -111,6 +111,9 @@ export interface Answers {
   ping: { server_time_ms: number };
 }
 
+/** Commands that are answered by where something is stored. */
+export type Said = { [K in keyof Answers]: Answers[K] extends told.Stored ? K : never }[keyof Answers];
+
 /** Payloads of the entries of a room's log by name. */
 export interface Entries {
   message: told.Message;
