@@ -6,9 +6,10 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's text names its fields")]
 pub enum ConfigError {
-    /// The file is not TOML.
-    #[error("the configuration is not valid TOML: {0}")]
-    Syntax(toml::de::Error),
+    /// The file is not TOML, or a table in it is not what it must be. The line itself is not repeated:
+    /// it may hold a secret.
+    #[error("the configuration is not valid TOML: line {line}: {message}")]
+    Syntax { line: usize, message: String },
     /// There is no such option.
     #[error("{place}: there is no option `{key}`{}", hint(*nearest))]
     Unknown { place: String, key: String, nearest: Option<&'static str> },
@@ -39,6 +40,15 @@ pub enum ConfigError {
     /// A file named by a `_FILE` variable can be read by every user of the machine.
     #[error("{variable}: {path} is readable by everybody; run `chmod o-rwx {path}`")]
     WorldReadable { variable: String, path: String },
+}
+
+impl ConfigError {
+    /// Says where a text is not what it must be.
+    pub(super) fn syntax(text: &str, error: &toml::de::Error) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        Self::Syntax { line, message: error.message().to_owned() }
+    }
 }
 
 fn hint(nearest: Option<&str>) -> String {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use parlour_hub::rights::Access;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::api_key::RawApiKeys;
 use super::auth::RawTables;
@@ -162,32 +163,22 @@ struct RawRooms {
 
 impl Reading {
     fn toml(&mut self, text: &str) {
-        let table: toml::Table = match text.parse() {
-            Ok(table) => table,
-            Err(error) => return self.errors.push(ConfigError::Syntax(error)),
-        };
-        match toml::from_str::<RawRooms>(text) {
+        let Some(table) = self.tables::<toml::Table>(text) else { return };
+        if let Some(raw) = self.tables::<RawRooms>(text) {
             // Before the defaults, because the first match counts.
-            Ok(rooms) => {
-                drop(self.config.rooms.splice(0..0, rooms.room.into_iter().map(RoomRule::from)));
-            }
-            Err(error) => self.errors.push(ConfigError::Syntax(error)),
+            drop(self.config.rooms.splice(0..0, raw.room.into_iter().map(RoomRule::from)));
         }
-        match toml::from_str::<RawFilters>(text) {
-            Ok(raw) => raw.fill(&mut self.config.filters, &mut self.errors),
-            Err(error) => self.errors.push(ConfigError::Syntax(error)),
+        if let Some(raw) = self.tables::<RawFilters>(text) {
+            raw.fill(&mut self.config.filters, &mut self.errors);
         }
-        match toml::from_str::<RawBackend>(text) {
-            Ok(raw) => raw.fill(&mut self.config.backend, &mut self.errors),
-            Err(error) => self.errors.push(ConfigError::Syntax(error)),
+        if let Some(raw) = self.tables::<RawBackend>(text) {
+            raw.fill(&mut self.config.backend, &mut self.errors);
         }
-        match toml::from_str::<RawTables>(text) {
-            Ok(raw) => raw.fill(&mut self.config.auth, &mut self.errors),
-            Err(error) => self.errors.push(ConfigError::Syntax(error)),
+        if let Some(raw) = self.tables::<RawTables>(text) {
+            raw.fill(&mut self.config.auth, &mut self.errors);
         }
-        match toml::from_str::<RawApiKeys>(text) {
-            Ok(raw) => raw.fill(&mut self.config.api_keys, &mut self.errors),
-            Err(error) => self.errors.push(ConfigError::Syntax(error)),
+        if let Some(raw) = self.tables::<RawApiKeys>(text) {
+            raw.fill(&mut self.config.api_keys, &mut self.errors);
         }
         for (key, value) in table {
             match value {
@@ -201,6 +192,12 @@ impl Reading {
                 value => self.set("configuration", &key, &Given::Toml(value)),
             }
         }
+    }
+
+    /// Reads some of the tables, or notes why they cannot be read.
+    fn tables<T: DeserializeOwned>(&mut self, text: &str) -> Option<T> {
+        let noted = |error| self.errors.push(ConfigError::syntax(text, &error));
+        toml::from_str(text).map_err(noted).ok()
     }
 
     fn environment(&mut self, env: impl Iterator<Item = (String, String)>) {
