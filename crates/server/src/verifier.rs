@@ -40,6 +40,8 @@ pub struct Pass {
     pub expires_ms: Option<i64>,
     /// When it expires, in milliseconds on the clock of the node, whatever becomes of the wall clock.
     pub deadline_ms: Option<u64>,
+    /// When the client is told that this is near, on the same clock. The shard fills it in.
+    pub notice_ms: Option<u64>,
 }
 
 /// Turns credentials into an identity.

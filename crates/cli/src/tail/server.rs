@@ -1,7 +1,8 @@
 //! Which server, and as whom: the arguments that `chat` and `tail` share.
 
+use std::future::ready;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -22,7 +23,8 @@ pub(crate) struct ServerArgs {
     /// A name, where the server lets anybody take one (`parlour dev` does)
     #[arg(long, short, value_name = "NAME")]
     user: Option<String>,
-    /// A file with a token; without it, the variable PARLOUR_TOKEN counts
+    /// A file with a token, read again before that one expires; without it, the variable PARLOUR_TOKEN
+    /// counts
     #[arg(long, value_name = "FILE", conflicts_with = "user")]
     token_file: Option<PathBuf>,
 }
@@ -34,24 +36,21 @@ impl ServerArgs {
         if let Some(file) = &self.ca {
             builder = builder.authorities(file);
         }
-        match (self.user.as_deref(), self.token()?) {
-            (Some(user), _) => builder = builder.user(user),
-            (None, Some(token)) => builder = builder.token(token),
-            (None, None) => {
+        match (self.user.as_deref(), &self.token_file, token_of_environment()) {
+            (Some(user), ..) => builder = builder.user(user),
+            (None, Some(file), _) => {
+                // A file that is not there is a mistake, and not a token that will come.
+                read_token(file)?;
+                let file = file.clone();
+                builder = builder.token_from(move || ready(read_token(&file)));
+            }
+            (None, None, Some(token)) => builder = builder.token(token),
+            (None, None, None) => {
                 let who = anyhow!("who are you? Give --user, or a token with --token-file or {TOKEN}");
                 builder = builder.user(otherwise.ok_or(who)?);
             }
         }
         builder.connect().await.map_err(|error| self.explain(&error))
-    }
-
-    fn token(&self) -> anyhow::Result<Option<String>> {
-        let Some(file) = &self.token_file else {
-            return Ok(std::env::var(TOKEN).ok().filter(|token| !token.is_empty()));
-        };
-        let token =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        Ok(Some(token.trim().to_owned()))
     }
 
     fn explain(&self, error: &Error) -> anyhow::Error {
@@ -66,4 +65,13 @@ impl ServerArgs {
         let cause = super::plain(&error.to_string());
         anyhow!("{}: {cause}{hint}", self.url)
     }
+}
+
+fn token_of_environment() -> Option<String> {
+    std::env::var(TOKEN).ok().filter(|token| !token.is_empty())
+}
+
+fn read_token(file: &Path) -> anyhow::Result<String> {
+    let token = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(token.trim().to_owned())
 }

@@ -45,6 +45,13 @@ fn inspect(directory: &Path, token: &str, more: &[&str]) -> (i32, String, String
     run(&mut parlour(directory, &[&["token", "inspect", "token"], more].concat()))
 }
 
+/// Waits until a server listens; returns its address of clients.
+fn clients_of(server: &Running) -> String {
+    let line = server.line("listening");
+    let address = line.split("clients=").nth(1).and_then(|rest| rest.split_whitespace().next());
+    address.expect("an address").trim_matches('"').to_owned()
+}
+
 #[test]
 fn tokens_are_minted_and_inspected() {
     let directory = prepared();
@@ -73,9 +80,7 @@ fn a_member_comes_with_a_token_and_the_log_never_shows_it() {
     let directory = prepared();
     let mut serve = parlour(directory.path(), &["serve", "--config", "parlour.toml"]);
     let server = Running::start(&mut serve);
-    let line = server.line("listening");
-    let address = line.split("clients=").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let address = address.expect("an address").trim_matches('"').to_owned();
+    let address = clients_of(&server);
     let token = mint(directory.path(), &["--room", "general=member"]);
     write(directory.path(), "token", &token, 0o600);
     write(directory.path(), "said", "Hello with a token!\n", 0o600);
@@ -100,6 +105,29 @@ fn a_member_comes_with_a_token_and_the_log_never_shows_it() {
     for secret in [parts[1], parts[2], SECRET] {
         assert!(!log.iter().any(|line| line.contains(secret)), "{log:?}");
     }
+}
+
+#[test]
+fn a_token_in_a_file_is_renewed_and_another_ends_the_program() {
+    let directory = prepared();
+    let server = Running::start(&mut parlour(directory.path(), &["serve", "--config", "parlour.toml"]));
+    let url = format!("ws://{}/ws", clients_of(&server));
+    let short = mint(directory.path(), &["--room", "general=member", "--life-s", "6"]);
+    write(directory.path(), "token", &short, 0o600);
+    let tail = ["tail", "--room", "general", "--url", &url];
+    let renewing = [&tail[..], &["--token-file", "token"]].concat();
+    let lasting = Running::start(&mut parlour(directory.path(), &renewing));
+    lasting.line("connected as alice");
+    let long = mint(directory.path(), &["--room", "general=member"]);
+    write(directory.path(), "token", &long, 0o600);
+
+    let (code, _, err) = run(parlour(directory.path(), &tail).env("PARLOUR_TOKEN", &short));
+    assert!(code == 1 && err.contains("token_expired"), "{err}");
+    let chat = ["chat", "--room", "general", "--token-file", "token", "--url", &url];
+    write(directory.path(), "said", "after the first token\n", 0o600);
+    let said = std::fs::File::open(directory.path().join("said")).expect("opened");
+    assert_eq!(run(parlour(directory.path(), &chat).stdin(said)).0, 0);
+    lasting.line("after the first token");
 }
 
 #[test]

@@ -34,13 +34,16 @@ pub(super) async fn ticket(call: Call<'_>) -> Result<Response<Body>, Refusal> {
     let session_ms = session_s.map(|session_s| u64::from(session_s) * 1_000);
     let pass = Pass {
         grants: Arc::new(grants(rooms)?),
-        token: None,
         issued_s: Some(now.wall_ms.div_euclid(1_000)),
         expires_ms: session_ms.map(|ms| now.wall_ms.saturating_add_unsigned(ms)),
         deadline_ms: session_ms.map(|ms| now.mono_ms.saturating_add(ms)),
+        ..Pass::default()
     };
     let identity = Identity { user, pass: Some(Arc::new(pass)) };
+    let act = call.act("ticket").to(&identity.user);
     let ticket = node.shell.records.tickets.mint(identity, TICKET_LIFE, now.mono_ms)?;
+    // As many as there are logins, so they do not wait for the disk.
+    node.shell.audit.note(act);
     json(&Minted { ticket, valid_ms: as_ms(TICKET_LIFE) })
 }
 
@@ -75,6 +78,7 @@ pub(super) async fn revoke(call: Call<'_>) -> Result<Response<Body>, Refusal> {
                     1970, not in the future";
         Refusal::because(ErrorCode::BadRequest, rule)
     })?;
+    call.node.shell.audit.attest(call.act("revoke").to(format!("{revocation:?}"))).await?;
     match call.node.revoke(revocation).await {
         Ok(()) => json(&Done { done: true }),
         Err(RevokeError::TooMany(error)) => {

@@ -79,6 +79,7 @@ impl Authenticator {
                 issued_s,
                 expires_ms: Some(expires_ms),
                 deadline_ms: Some(now.mono_ms.saturating_add(left_ms)),
+                notice_ms: None,
             })),
         })
     }

@@ -117,17 +117,15 @@ pub(super) struct Extra {
     pub(super) pipes: Option<Pipes>,
     /// What is kept of a connection that only listens.
     pub(super) stream: Option<Box<Stream>>,
-    /// The client knows that its credentials are about to expire.
-    pub(super) knows_expiry: bool,
     /// Hooks are being asked about something.
     pub(super) consultation: Option<Box<Consultation>>,
 }
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        let Self { presence, greeting, gate, pipes, stream, knows_expiry, consultation } = self;
+        let Self { presence, greeting, gate, pipes, stream, consultation } = self;
         let waits = gate.is_some() || pipes.is_some() || consultation.is_some();
-        presence.is_none() && greeting.is_none() && stream.is_none() && !waits && !knows_expiry
+        presence.is_none() && greeting.is_none() && stream.is_none() && !waits
     }
 }
 

@@ -16,15 +16,20 @@ const NOTICE_MS: u64 = 30_000;
 
 impl Shard {
     /// Takes over credentials that are new or replace others.
-    pub(super) fn take_pass(&mut self, slot: u32, pass: Option<Arc<Pass>>) {
-        let connection = &mut self.connections[slot as usize];
-        connection.pass = pass;
-        if let Some(extra) = &mut connection.extra {
-            extra.knows_expiry = false;
+    pub(super) fn take_pass(&mut self, slot: u32, mut pass: Option<Arc<Pass>>) {
+        let now_ms = self.now.mono_ms;
+        if let Some(pass) = &mut pass
+            && let Some(deadline_ms) = pass.deadline_ms
+        {
+            // Of a short life half: who is asked at once and has no other would be asked for ever.
+            let left_ms = deadline_ms.saturating_sub(now_ms);
+            let ahead_ms = if left_ms > NOTICE_MS { NOTICE_MS } else { left_ms / 2 };
+            Arc::make_mut(pass).notice_ms = Some(deadline_ms - ahead_ms);
         }
-        connection.tidy();
-        if let Some(deadline_ms) = self.expires_at(slot) {
-            self.check_by(slot, deadline_ms.saturating_sub(NOTICE_MS));
+        let notice_ms = pass.as_ref().and_then(|pass| pass.notice_ms);
+        self.connections[slot as usize].pass = pass;
+        if let Some(notice_ms) = notice_ms {
+            self.check_by(slot, notice_ms);
         }
     }
 
@@ -35,17 +40,20 @@ impl Shard {
 
     /// Tells a client in time that its credentials expire; returns when to look again.
     pub(super) fn warn_of_expiry(&mut self, slot: u32) -> Option<u64> {
-        let deadline_ms = self.expires_at(slot)?;
-        let notice_ms = deadline_ms.saturating_sub(NOTICE_MS);
-        if notice_ms > self.now.mono_ms {
+        let now_ms = self.now.mono_ms;
+        let pass = self.connections[slot as usize].pass.as_mut()?;
+        let Some(notice_ms) = pass.notice_ms else {
+            return pass.deadline_ms;
+        };
+        if notice_ms > now_ms {
             return Some(notice_ms);
         }
-        let connection = &mut self.connections[slot as usize];
-        if !std::mem::replace(&mut connection.extra().knows_expiry, true) {
-            let expires_ms = connection.pass.as_ref()?.expires_ms?;
+        let (expires_ms, deadline_ms) = (pass.expires_ms, pass.deadline_ms);
+        Arc::make_mut(pass).notice_ms = None;
+        if let Some(expires_ms) = expires_ms {
             self.send_event(slot, &Event::TokenExpiring(TokenExpiring { expires_ms }));
         }
-        Some(deadline_ms)
+        deadline_ms
     }
 
     /// Has the rooms of a connection look again at what it may do.

@@ -29,7 +29,7 @@ async fn expiry_is_announced_and_then_ends_the_connection() {
     let (mut early, _) = enter(&server, &issuer.token(json!({"exp": expires_s}))).await;
     let (mut late, _) = enter(&server, &issuer.token(json!({"exp": now_s() + 2}))).await;
 
-    // A22: who has less than 30 s left is told at once.
+    // A22: who has less than 30 s left is told half-way.
     let told = late.until("token_expiring").await;
     assert!(told["payload"]["expires_ms"].as_i64().expect("a time") <= (now_s() + 2) * 1_000, "{told}");
     let told = early.until("token_expiring").await;
