@@ -65,9 +65,17 @@ async fn whatever_rooms_hold_comes_back_to_every_store() {
     let source = sqlite(&directory.path().join("source"));
     fill(&source).await;
     let file = exported(&source).await;
-    for kind in
-        ["message", "private", "edited", "deleted", "reacted", "pinned", "room_changed", "role_changed"]
-    {
+    for kind in [
+        "message",
+        "private",
+        "edited",
+        "deleted",
+        "reacted",
+        "pinned",
+        "room_changed",
+        "role_changed",
+        "sanctioned",
+    ] {
         assert!(file.contains(&format!("\n{{\"type\":\"{kind}\",\"payload\"")), "no {kind} is exported");
     }
     let database = Database::new();

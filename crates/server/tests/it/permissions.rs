@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::harness::typed::{Client, MESSAGE_DIALECTS, in_room, publish, room, user};
 use crate::harness::{Json, TestServer};
+use crate::identity::issuer::{Issuer, enter};
 
 fn rule(pattern: &str, access: Access) -> RoomRule {
     RoomRule { durable: true, access: Some(access), create: Some(true), ..RoomRule::ephemeral(pattern) }
@@ -155,6 +156,73 @@ async fn a_room_that_was_not_joined_is_forbidden_whether_it_exists_or_not() {
                 assert_eq!(code(&pia.ask(command).await), Some(ErrorCode::Forbidden), "{name}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_token_gives_each_action_by_itself() {
+    let issuer = Issuer::new();
+    let server = TestServer::start_durable(|config| {
+        issuer.configure(config);
+        sorts(config);
+    })
+    .await;
+    let token = |sub: &str, actions: Value| issuer.token(json!({"sub": sub, "rooms": {"lob*": actions}}));
+    let (mut max, _) = enter(&server, &token("max", json!("all"))).await;
+    max.join("lobby").await;
+    let position = max.publish("lobby", "hello").await;
+    let since = json!({"epoch": position["epoch"], "seq": 0});
+    let join = json!({"room": "lobby", "history": 50});
+    let resume = json!({"room": "lobby", "since": since});
+    let history = json!({"room": "lobby"});
+    let publish = json!({"room": "lobby", "text": "hi"});
+    let kick = json!({"room": "lobby", "user": "ned", "kind": "kick"});
+    for (index, (actions, expected)) in [
+        (
+            json!(["read", "publish"]),
+            ["not_found", "not_found", "not_found", "forbidden", "forbidden", "forbidden"],
+        ),
+        (json!(["join", "read"]), ["joined", "joined", "forbidden", "forbidden", "forbidden", "forbidden"]),
+        (
+            json!(["join", "read", "history"]),
+            ["joined", "joined", "history", "forbidden", "forbidden", "forbidden"],
+        ),
+        (
+            json!(["join", "read", "presence"]),
+            ["joined", "joined", "forbidden", "members", "forbidden", "forbidden"],
+        ),
+        (
+            json!(["join", "read", "publish"]),
+            ["joined", "joined", "forbidden", "forbidden", "ack", "forbidden"],
+        ),
+        (
+            json!(["join", "read", "moderate"]),
+            ["joined", "joined", "forbidden", "forbidden", "forbidden", "ack"],
+        ),
+        (json!("member"), ["joined", "joined", "history", "members", "ack", "forbidden"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (mut pia, _) = enter(&server, &token(&format!("pia{index}"), actions.clone())).await;
+        let mut outcome = Vec::new();
+        for (command, payload) in [
+            ("join", &join),
+            ("join", &resume),
+            ("history", &history),
+            ("members", &history),
+            ("publish", &publish),
+            ("sanction", &kick),
+        ] {
+            let answer = pia.ask(command, payload.clone()).await;
+            let word = if answer["type"] == "error" { &answer["code"] } else { &answer["type"] };
+            outcome.push(word.as_str().expect("a word").to_owned());
+            let sees_history = actions == "member" || actions.to_string().contains("history");
+            if command == "join" && payload == &join && word == "joined" && !sees_history {
+                assert_eq!(answer["payload"]["replayed"], 0, "{actions}");
+            }
+        }
+        assert_eq!(outcome, expected, "{actions}");
     }
 }
 

@@ -2,7 +2,8 @@
 
 use parlour_hub::log::{Draft, Guard, NewEntry, Stored};
 use parlour_protocol::content::{
-    Content, Details, NewText, PinChange, Reaction, Role, RoleChange, Settings, Target, Text,
+    Content, Details, NewText, PinChange, Reaction, Role, RoleChange, Sanction, SanctionKind, Settings,
+    Target, Text,
 };
 use parlour_protocol::{Epoch, RoomName, Seq, UserId};
 use parlour_server::store::{Keep, Store};
@@ -93,4 +94,13 @@ async fn general(store: &dyn Store) {
     let gone = Content::Delete(Target { target: Seq(6) });
     let guest = |role| Content::Role(RoleChange { user: user("Zoë"), role });
     say(store, "general", "Alice", vec![gone, guest(Some(Role::Member)), guest(None)]).await;
+    let against = |name, kind, until_ms, reason: Option<&str>| {
+        Content::Sanction(Sanction { user: user(name), kind, until_ms, reason: reason.map(Into::into) })
+    };
+    let sanctions = [
+        against("Zoë", SanctionKind::Ban, Some(i64::MAX), Some("spam \" 2")),
+        against("Eve", SanctionKind::Mute, None, None),
+        against("Eve", SanctionKind::Kick, None, None),
+    ];
+    say(store, "general", "Alice", sanctions.to_vec()).await;
 }
