@@ -20,8 +20,10 @@ use crate::harness::{Json, Socket, http, http_full};
 use crate::identity::issuer::{AUDIENCE, ISSUER, claims};
 
 mod child;
+mod search;
 
 use child::Serving;
+use search::Search;
 
 /// Secrets with the texts that stand for them, where nothing more is needed.
 const PLAIN: [(&str, &str); 24] = [
@@ -60,39 +62,6 @@ const TEST: &str = "secrets::what_is_secret_is_never_told";
 
 fn planted(name: &str) -> &'static str {
     PLAIN.iter().find(|(known, _)| *known == name).expect("a planted secret").1
-}
-
-/// All that was planted, and all that was written.
-struct Search {
-    secrets: Vec<(String, String)>,
-    written: Vec<(&'static str, String)>,
-}
-
-impl Search {
-    fn new() -> Self {
-        let plain = PLAIN.map(|(name, secret)| (name.to_owned(), secret.to_owned()));
-        let tokens = DOORS.map(|door| {
-            // A token may be quoted without its beginning.
-            let token = token(door);
-            let signature = token.rsplit('.').next().expect("a signature").to_owned();
-            (format!("token by {door}"), signature)
-        });
-        let mut secrets = [&plain[..], &tokens].concat();
-        secrets.push(("text of a panic".into(), PANIC.into()));
-        Self { secrets, written: Vec::new() }
-    }
-
-    fn wrote(&mut self, place: &'static str, text: String) {
-        self.written.push((place, text));
-    }
-
-    /// Names the places where a text stands, as it is or in another spelling.
-    fn places(&self, text: &str) -> Vec<&'static str> {
-        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let forms = [text.to_owned(), hex, STANDARD_NO_PAD.encode(text), format!("{:?}", text.as_bytes())];
-        let holds = |(_, written): &&(&str, String)| forms.iter().any(|form| written.contains(form));
-        self.written.iter().filter(holds).map(|(place, _)| *place).collect()
-    }
 }
 
 /// A directory with the files that a configuration names, and the configuration.
