@@ -13,6 +13,7 @@ use axum::extract::Request;
 use axum::http::header::{ALLOW, AUTHORIZATION, ORIGIN};
 use axum::http::request;
 use axum::http::{HeaderValue, Method, Response};
+use compact_str::CompactString;
 use parlour_protocol::{ErrorCode, Refusal, UserId};
 
 use crate::config::Config;
@@ -43,7 +44,7 @@ use desk::Desk;
 use failures::Failures;
 use key::{Digest, Key, Scope};
 pub(crate) use routes::BASE;
-use routes::{Found, Operation, Parts, Route};
+use routes::{Found, Operation, Route};
 
 /// The OpenAPI document; a test compares it with the code.
 const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"));
@@ -149,8 +150,8 @@ async fn answer(
         _ => {}
     }
     let key = authenticate(node, address, head)?;
-    let call = let_in(node, key, route, parts, head, body).await?;
-    carry_out(route.operation, call).await
+    let (query, once, body) = let_in(key, route, head, body).await?;
+    carry_out(route.operation, Call { node, key, address, parts, query, once, body }).await
 }
 
 fn method_not_allowed(methods: &str) -> Response<Body> {
@@ -175,14 +176,12 @@ fn authenticate<'a>(node: &'a Node, address: IpAddr, head: &request::Parts) -> R
 }
 
 /// Checks everything that does not depend on the operation.
-async fn let_in<'a>(
-    node: &'a Arc<Node>,
-    key: &'a Key,
-    route: &'static Route,
-    parts: Parts,
+async fn let_in(
+    key: &Key,
+    route: &Route,
     head: &request::Parts,
     body: Body,
-) -> Result<Call<'a>, Refusal> {
+) -> Result<(Query, Option<CompactString>, Vec<u8>), Refusal> {
     if let Some(scope) = route.scope.filter(|scope| !key.has(*scope)) {
         let rule = format!("this key is not good for `{}`", scope.word());
         return Err(Refusal::because(ErrorCode::Forbidden, rule));
@@ -192,7 +191,7 @@ async fn let_in<'a>(
         "GET" => Vec::new(),
         _ => body::read(&head.headers, body).await?,
     };
-    Ok(Call { node, key, parts, query, once, body })
+    Ok((query, once, body))
 }
 
 async fn carry_out(operation: Operation, call: Call<'_>) -> Result<Response<Body>, Refusal> {

@@ -1,5 +1,6 @@
 //! A request that has been let in, and how it is answered.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -17,6 +18,8 @@ use super::body;
 use super::desk::Asker;
 use super::key::{Key, Scope};
 use super::routes::{self, Parts, Route};
+use crate::audit::Act;
+use crate::logging::Truncated;
 use crate::node::Node;
 
 /// The header that names a request, so that it is carried out once.
@@ -29,6 +32,8 @@ pub(super) const KEY_BYTES: usize = 60;
 pub(super) struct Call<'a> {
     pub(super) node: &'a Arc<Node>,
     pub(super) key: &'a Key,
+    /// The other end, as far as it is known.
+    pub(super) address: IpAddr,
     pub(super) parts: Parts,
     pub(super) query: Query,
     /// What `Idempotency-Key` says.
@@ -160,6 +165,12 @@ impl Call<'_> {
 
     fn as_user(&self, user: UserId) -> Asker {
         Asker { user, grants: Arc::new(self.key.grants()) }
+    }
+
+    /// Begins to describe what the key's owner does, for the audit log.
+    pub(super) fn act(&self, action: &'static str) -> Act {
+        let act = Act::new(format!("key {}", self.key.id), action);
+        Act { address: Some(Truncated(self.address).to_string()), ..act }
     }
 
     /// Returns the id of a message: what the body says, or what `Idempotency-Key` makes of it.

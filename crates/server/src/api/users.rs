@@ -56,6 +56,8 @@ pub(super) async fn unsubscribe(call: Call<'_>) -> Result<Response<Body>, Refusa
 /// Ends a user's connections.
 pub(super) async fn disconnect(call: Call<'_>) -> Result<Response<Body>, Refusal> {
     let Nothing {} = call.body()?;
+    let user = call.parts.user()?;
+    call.node.shell.audit.attest(call.act("disconnect").to(user)).await?;
     act(&call, Act::Disconnect).await
 }
 

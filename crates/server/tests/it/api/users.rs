@@ -102,3 +102,24 @@ async fn a_ticket_lets_a_client_in_once() {
     let close = alice.socket.closed().await;
     assert_eq!((close.code, close.reason.as_str()), (1008, "revoked"));
 }
+
+/// Q17.
+#[tokio::test]
+async fn what_a_key_does_for_the_operator_is_written_down() {
+    let server = TestServer::start_durable(|_| {}).await;
+    let backend = Backend::of(&server);
+    backend.post("/tickets", json!({"user": "Alice"})).await;
+    backend.post("/users/Alice/disconnect", json!({})).await;
+    backend.post("/revocations", json!({"user": "Alice"})).await;
+    backend.post("/rooms/general/sanctions", json!({"user": "Eve", "kind": "mute"})).await;
+    let directory = server.drain().await.expect("a directory");
+    let log = std::fs::read_to_string(directory.path().join("audit.jsonl")).expect("an audit log");
+    for (actor, action) in
+        [("key dev", "ticket"), ("key dev", "disconnect"), ("key dev", "revoke"), ("dev", "sanction")]
+    {
+        let is_act =
+            |line: &str| line.contains(&format!("\"{actor}\"")) && line.contains(&format!("\"{action}\""));
+        assert!(log.lines().any(is_act), "{actor} {action}: {log}");
+    }
+    assert!(!log.contains("parlour_dev_"), "{log}");
+}
