@@ -18,7 +18,10 @@ impl Query {
             .map_err(|_| invalid("the query of the URL is malformed"))?
             .0;
         let repeated = |name: &&str| pairs.iter().filter(|(key, _)| key == name).count() > 1;
-        match ["room", "user", "format", "history", "batch", "token", "ticket"].iter().find(|name| repeated(name)) {
+        match ["room", "user", "format", "history", "batch", "token", "ticket"]
+            .iter()
+            .find(|name| repeated(name))
+        {
             Some(name) => Err(invalid(format!("`{name}` is given twice"))),
             None => Ok(Self(pairs)),
         }
