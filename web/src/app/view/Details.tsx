@@ -73,7 +73,7 @@ function SettingsForm({ chat, conversation }: { chat: Chat; conversation: Conver
   const save = async (event: SubmitEvent) => {
     event.preventDefault();
     try {
-      await chat.actions.configure(conversation, settingsOf(event.currentTarget as HTMLFormElement));
+      await chat.actions.configure(conversation, settingsOf(event.currentTarget as HTMLFormElement, view.slowMs));
       outcome.value = "Saved.";
     } catch (error) {
       outcome.value = explain(error);
@@ -131,11 +131,13 @@ function SettingsFields({ title, topic, isPrivate, slowMs }: Fields) {
   );
 }
 
-function settingsOf(form: HTMLFormElement): Required<Settings> {
+/** Reads the form; the pace only if it is another one, because a change is told to everybody. */
+function settingsOf(form: HTMLFormElement, slowMs: number): Settings {
   const fields = new FormData(form);
   const text = (name: string) => String(fields.get(name) ?? "").trim();
   const slow_ms = Number(fields.get("slow") ?? 0) * 1_000;
-  return { title: text("title"), topic: text("topic"), private: fields.has("private"), slow_ms };
+  const pace = slow_ms === slowMs ? {} : { slow_ms };
+  return { title: text("title"), topic: text("topic"), private: fields.has("private"), ...pace };
 }
 
 function Roles({ chat, conversation, own }: { chat: Chat; conversation: Conversation; own: Role | undefined }) {
@@ -206,7 +208,7 @@ export function CreateRoom({ chat, name, onClose }: { chat: Chat; name: string; 
     const form = event.currentTarget as HTMLFormElement;
     const room = String(new FormData(form).get("room")).trim().normalize("NFC");
     try {
-      await chat.actions.create(room, settingsOf(form));
+      await chat.actions.create(room, settingsOf(form, 0));
       onClose();
     } catch (error) {
       trouble.value = explain(error);
