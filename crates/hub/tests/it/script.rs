@@ -30,7 +30,7 @@ use parlour_protocol::{Epoch, ErrorCode, Position, RoomName, Seq, UserId};
 
 use crate::show;
 use crate::store::{Fault, Hold, Log};
-use crate::world::{Seen, World, conn, room, user};
+use crate::world::{Seen, World, conn, desk, room, user};
 
 mod entry;
 
@@ -223,7 +223,11 @@ impl Stage {
 
     fn act(&mut self, who: &str, words: &[&str]) -> Option<()> {
         let (name, number) = who.split_once('@')?;
-        let (user, conn) = (user(name), conn(number.parse().ok()?));
+        // Who asks without a connection is `alice@d1`.
+        let (user, conn) = match number.strip_prefix('d') {
+            Some(ticket) => (user(name), desk(ticket.parse().ok()?)),
+            None => (user(name), conn(number.parse().ok()?)),
+        };
         let (room, input) = self.input(&user, conn, words)?;
         self.feed(&room, input)
     }
@@ -291,6 +295,10 @@ impl Stage {
             }
             ["asks", "reports", "of", name] => (room(name), Input::Reports { caller }),
             ["asks", "info", "of", name] => (room(name), Input::Info { caller }),
+            ["waits", "in", name, "after", seq, "until", until_ms] => {
+                let (after, until_ms) = (Seq(seq.parse().ok()?), until_ms.parse().ok()?);
+                (room(name), Input::Watch { caller, after, until_ms })
+            }
             ["asks", "more", "of", name] => (room(name), Input::More { caller }),
             ["catches", "up", "in", name] => {
                 let lag = self.world.lag(&room(name), conn)?;

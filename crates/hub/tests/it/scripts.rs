@@ -24,6 +24,7 @@ scripts! {
     batches
     changes
     credit
+    desk
     devices
     ephemeral
     erased

@@ -58,7 +58,8 @@ pub fn effect(effect: &Effect, list: &BTreeSet<ConnId>) -> String {
 }
 
 fn at(conn: ConnId) -> String {
-    format!("@{}", conn.slot)
+    let desk = if conn.is_desk() { "d" } else { "" };
+    format!("@{desk}{}", conn.slot)
 }
 
 fn event(event: &Event) -> String {

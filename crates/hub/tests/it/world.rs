@@ -274,6 +274,11 @@ pub fn conn(number: u32) -> ConnId {
     ConnId { shard: (number % SHARDS) as u16, slot: number, generation: 0 }
 }
 
+/// Names somebody who asks without a connection.
+pub fn desk(number: u32) -> ConnId {
+    ConnId { shard: ConnId::DESK, slot: number, generation: 0 }
+}
+
 pub fn user(name: &str) -> UserId {
     UserId::parse(name).expect("a valid user id")
 }

@@ -14,6 +14,7 @@ use parlour_protocol::{RoomName, Seq, UserId};
 
 /// Turns a command that says or changes something into entries for a room; gives back any other.
 /// `now_ms` is the wall clock.
+#[expect(clippy::result_large_err, reason = "it goes back to where it came from")]
 pub(crate) fn entries(
     command: Command,
     user: &UserId,

@@ -11,6 +11,9 @@ use tokio::time::timeout;
 use super::{Answer, Backend, code, key, with_key};
 use crate::harness::{PATIENCE, TestServer, http_full};
 
+/// Where it stands in the table, the request, its headers and body; the status and the code of the answer.
+type Row<'a> = (&'a str, &'a str, &'a [&'a str], &'a [u8], u16, &'a str);
+
 const SAY: &str = "POST /api/v1/rooms/a/messages";
 const TYPE: &str = "Content-Type: application/json";
 
@@ -32,7 +35,7 @@ async fn every_bad_request_gets_its_answer() {
     let backend = Backend::of(&server);
     let nested = format!("{{\"text\":{}}}", "[".repeat(10_000));
     let large = format!("{{\"text\":\"{}\"}}", "x".repeat(64 * 1024 - 10));
-    let rows: &[(&str, &str, &[&str], &[u8], u16, &str)] = &[
+    let rows: &[Row<'_>] = &[
         ("H24", "GET /api/v1/nowhere", &[], b"", 404, "no_route"),
         ("H24", "GET /api/v2/stats", &[], b"", 404, "no_route"),
         ("H23", "GET /api/v1/..%2f..%2fetc/passwd", &[], b"", 404, "no_route"),

@@ -53,7 +53,7 @@ impl Listener {
     }
 
     async fn read(&mut self) -> bool {
-        let mut bytes = [0; 16 * 1024];
+        let mut bytes = vec![0; 16 * 1024];
         let read = timeout(PATIENCE, self.stream.read(&mut bytes)).await.expect("in time").unwrap_or(0);
         self.received += std::str::from_utf8(&bytes[..read]).expect("text");
         read > 0
