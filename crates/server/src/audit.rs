@@ -88,6 +88,7 @@ impl Act {
 
     /// Says to whom or what it was done.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "callers name what they have, owned or not")]
     pub fn to(self, target: impl ToString) -> Self {
         Self { target: Some(target.to_string()), ..self }
     }
@@ -105,7 +106,7 @@ impl From<Deed> for Act {
             Content::Role(change) => {
                 Self::new("", "role").to(&change.user).because(json!({ "role": change.role }))
             }
-            Content::Delete(target) => Self::new("", "delete").to(target.target),
+            Content::Delete(target) => Self::new("", "delete").to(&target.target),
             Content::Sanction(sanction) => Self::new("", "sanction")
                 .to(&sanction.user)
                 .because(json!({ "kind": sanction.kind, "until_ms": sanction.until_ms })),

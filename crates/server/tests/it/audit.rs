@@ -4,8 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use parlour_server::audit::{Broken, Flaw, Head, beside, verify};
-use parlour_server::config::AuditPath;
+use parlour_protocol::ErrorCode;
+use parlour_server::audit::{Audit, Broken, Flaw, Head, beside, verify};
+use parlour_server::clock::Clock;
+use parlour_server::config::{AuditPath, Config};
+use parlour_server::metrics::Metrics;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -193,4 +196,30 @@ async fn a_killed_server_leaves_a_whole_log() {
         assert_eq!(erased, round, "what was answered is on the disk");
         check(&log).expect("one chain");
     }
+}
+
+#[test]
+fn failed_logins_are_counted_by_network_and_reason() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let config = Config { data_dir: Some(directory.path().to_owned()), ..Config::dev() };
+    let audit = Audit::start(&config, Clock::start(), Metrics::new(1));
+    let fail = |address: &str, code| audit.login_failed(Some(address.parse().expect("an address")), code);
+    for last in 1..=200 {
+        fail(&format!("192.0.2.{last}"), ErrorCode::InvalidToken);
+    }
+    fail("198.51.100.7", ErrorCode::TokenExpired);
+    fail("198.51.100.7", ErrorCode::NotFound);
+    // Otherwise it is noted once a minute.
+    audit.stop();
+    let log = directory.path().join("audit.jsonl");
+    let noted: Vec<_> =
+        acts(&log).iter().map(|act| (act["address"].clone(), act["details"].clone())).collect();
+    assert_eq!(
+        noted,
+        [
+            (json!("192.0.2.0/24"), json!({"code": "invalid_token", "count": 200})),
+            (json!("198.51.100.0/24"), json!({"code": "token_expired", "count": 1})),
+        ]
+    );
+    check(&log).expect("one chain");
 }
