@@ -142,6 +142,7 @@ impl Input {
             | Self::Status { caller, .. }
             | Self::Report { caller, .. }
             | Self::Reports { caller }
+            | Self::Watch { caller, .. }
             | Self::Resolve { caller, .. } => Some(caller),
             _ => None,
         }

@@ -79,7 +79,7 @@ pub enum Command {
     /// Gives a user a role in a room, or takes it; answered by `ack`.
     Role(SetRole),
     /// Puts a user out, silences or bans one, or takes that back; answered by `ack`.
-    Sanction(SetSanction),
+    Sanction(Box<SetSanction>),
     /// Tells the moderators of a message; answered by `ack`.
     Report(Report),
     /// Asks what was reported; answered by `reports`.

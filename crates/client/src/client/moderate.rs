@@ -104,7 +104,7 @@ impl Client {
         let (room, user) = (parse(room)?, UserId::parse(user)?);
         let for_ms = time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let sanction = SetSanction { room, user, kind, for_ms, reason: some(why), cid: None };
-        self.stored(Command::Sanction(sanction)).await
+        self.stored(Command::Sanction(Box::new(sanction))).await
     }
 
     async fn done(&self, command: Command) -> Result<(), Error> {

@@ -82,7 +82,7 @@ pub(super) async fn sanction(call: Call<'_>) -> Result<Response<Body>, Refusal> 
     let user = routes::user("user", &user)?;
     let (reason, cid) = (reason.map(Into::into), call.cid(None)?);
     let asker = call.asker(None)?;
-    let command = Command::Sanction(SetSanction { room, user, kind, for_ms, reason, cid });
+    let command = Command::Sanction(Box::new(SetSanction { room, user, kind, for_ms, reason, cid }));
     json(&messages::store(call.node, &asker, command).await?)
 }
 

@@ -49,7 +49,8 @@ pub(crate) fn entries(
         Command::Role(SetRole { room, user, role, cid }) => {
             one(room, cid, Content::Role(RoleChange { user, role }))
         }
-        Command::Sanction(SetSanction { room, user, kind, for_ms, reason, cid }) => {
+        Command::Sanction(sanction) => {
+            let SetSanction { room, user, kind, for_ms, reason, cid } = *sanction;
             let until_ms = for_ms.map(|for_ms| now_ms.saturating_add_unsigned(for_ms));
             one(room, cid, Content::Sanction(Sanction { user, kind, until_ms, reason }))
         }

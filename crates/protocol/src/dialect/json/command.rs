@@ -145,7 +145,7 @@ fn command(frame: &Object<'_, 3>) -> Result<Command, Refusal> {
         "more" => Command::More(in_room(&payload)?),
         "receipts" => Command::Receipts(cursor(&payload)?),
         "search" => Command::Search(search(&payload)?),
-        "sanction" => Command::Sanction(sanction(&payload)?),
+        "sanction" => Command::Sanction(Box::new(sanction(&payload)?)),
         "report" => Command::Report(report(&payload)?),
         "reports" => Command::Reports(in_room(&payload)?),
         "resolve" => Command::Resolve(resolve(&payload)?),

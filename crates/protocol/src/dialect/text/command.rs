@@ -140,7 +140,8 @@ fn sanction(verb: &str, rest: &str, room: RoomName) -> Result<Command, Refusal> 
         _ => (None, rest),
     };
     let reason = (!reason.is_empty()).then(|| reason.into());
-    Ok(Command::Sanction(SetSanction { room, user, kind, for_ms, reason, cid: None }))
+    let sanction = SetSanction { room, user, kind, for_ms, reason, cid: None };
+    Ok(Command::Sanction(Box::new(sanction)))
 }
 
 /// Reads a time such as `90s`, `10m`, `2h` or `7d`; `None` for any other word.

@@ -117,7 +117,7 @@ fn moderating() -> impl Strategy<Value = Command> {
     let sanction = (room(), user(), sanction_kind(), of(1..=SANCTION_MS), of(words()), cid()).prop_map(
         |(room, user, kind, for_ms, reason, cid)| {
             let for_ms = for_ms.filter(|_| kind >= SanctionKind::Mute);
-            SetSanction { room, user, kind, for_ms, reason, cid }
+            Box::new(SetSanction { room, user, kind, for_ms, reason, cid })
         },
     );
     prop_oneof![
