@@ -111,7 +111,9 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`], with nothing left running.
-    pub async fn start_on(store: Box<dyn Store>, config: Config) -> Result<Self, StartError> {
+    pub async fn start_on(store: Box<dyn Store>, mut config: Config) -> Result<Self, StartError> {
+        // Nor is anything written to it, such as an audit log.
+        config.data_dir = None;
         Self::launch(store, Purpose::Rooms, config).await
     }
 
