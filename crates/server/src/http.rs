@@ -65,8 +65,15 @@ pub(crate) async fn converse(
     mut deadline: Instant,
     node: &Arc<Node>,
 ) -> Option<Upgraded> {
-    let visit =
-        Visit { permit, address: peer, greeting: None, answer: Vec::new(), requests: 0, goes_on: false };
+    let visit = Visit {
+        permit,
+        peer,
+        address: peer,
+        greeting: None,
+        answer: Vec::new(),
+        requests: 0,
+        goes_on: false,
+    };
     let visit = Mutex::new(visit);
     let mut early = Vec::new();
     loop {
@@ -136,6 +143,9 @@ fn notice_loss(stream: &std::net::TcpStream, listening: Option<Listening>) {
 /// What becomes known of a connection while its request is answered.
 struct Visit {
     permit: Permit,
+    /// The other end of the connection.
+    peer: IpAddr,
+    /// Whose the newest request is, as far as that is known.
     address: IpAddr,
     /// Set when the connection goes to a shard.
     greeting: Option<Box<Greeting>>,
@@ -294,11 +304,13 @@ async fn route(
     host::check(&head, &shell.hosts)?;
     {
         let visit = &mut *visit.lock().unwrap_or_else(PoisonError::into_inner);
-        if shell.admission.is_trusted_proxy(visit.address)
-            && let Some(client) = forwarded::client(&head.headers, &shell.admission)
-        {
+        if shell.admission.is_trusted_proxy(visit.peer) {
+            // Another client than that of the request before, perhaps.
+            let client = forwarded::client(&head.headers, &shell.admission).unwrap_or(visit.peer);
+            if client != visit.address && client != visit.peer {
+                visit.permit.claim_address(client)?;
+            }
             visit.address = client;
-            visit.permit.claim_address(client)?;
         }
         head.extensions.insert(Client(visit.address));
     }

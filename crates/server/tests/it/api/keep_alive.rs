@@ -182,3 +182,21 @@ async fn lines_end_with_the_server_and_pages_end_their_own() {
     assert_eq!(answer, None);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
+
+/// A proxy sends the requests of many clients over one connection.
+#[tokio::test]
+async fn each_request_of_a_proxy_counts_for_its_own_client() {
+    let server = TestServer::start_with(|config| {
+        config.access.trusted_proxies = vec!["127.0.0.0/8".parse().expect("valid")];
+    })
+    .await;
+    let wrong = Backend { server: &server, key: "parlour_dev_wrong".into() };
+    let mut line = Line::open(&server).await;
+    let mut statuses = Vec::new();
+    for client in ["192.0.2.1"; 40].into_iter().chain(["192.0.2.2"]) {
+        line.send(&get(&wrong, "/api/v1/stats", &format!("X-Forwarded-For: {client}\r\n"))).await;
+        statuses.push(line.answer().await.expect("an answer").0);
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert_eq!(statuses.last(), Some(&401), "the second client has shown one wrong key: {statuses:?}");
+}
