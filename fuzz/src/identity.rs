@@ -18,14 +18,19 @@ const NOW: Now = Now { mono_ms: 0, wall_ms: 1_767_225_600_000 };
 /// A server that believes tokens of one key.
 pub fn authenticator() -> Authenticator {
     let mut config = Config::default();
-    config.auth = Auth {
+    config.auth = auth();
+    let records = Arc::new(Records::new(&config.auth));
+    Authenticator::new(&config, records, Clock::start())
+}
+
+/// The settings of such a server.
+pub fn auth() -> Auth {
+    Auth {
         issuer: Some("us".into()),
         audience: Some("parlour".into()),
         keys: vec![Key::from_secret("k", Algorithm::HS256, SECRET)],
         ..Auth::default()
-    };
-    let records = Arc::new(Records::new(&config.auth));
-    Authenticator::new(&config, records, Clock::start())
+    }
 }
 
 /// Shows any text as a token; nobody has signed it.
