@@ -413,3 +413,40 @@ async fn a_webhook_hears_what_is_said_after_its_beginning_and_goes_on_after_a_re
     assert_eq!(state(&server).await[0]["delivered"], 1, "and not the first one again");
     server.drain().await;
 }
+
+#[tokio::test]
+async fn whoever_is_erased_is_not_told_of_any_more() {
+    let mut collector = Collector::start().await;
+    collector.answer(503);
+    let server = TestServer::start_durable(|config| {
+        allow_loopback(config);
+        config.timeouts.grace = Duration::ZERO;
+        config.backend.webhooks = vec![collector.rule("all", &EventKind::ALL)];
+    })
+    .await;
+    let mut alice = server.json("Alice").await;
+    alice.join("general").await;
+    alice.publish("general", "my secret").await;
+    say_goodbye(alice).await;
+    // Connected, online, occupied, and the end of all three.
+    server.await_metric("parlour_webhook_events_total", 6.0).await;
+    let erase = "DELETE /users/Alice HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    assert_eq!(http(server.admin_address(), erase).await.0, 200);
+    // The first one may have been under way already.
+    let refused = server.metric("parlour_webhook_deliveries_total").await;
+    while server.metric("parlour_webhook_deliveries_total").await < refused + 2.0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    collector.answer(200);
+    let mut bob = server.json("Bob").await;
+    bob.join("general").await;
+    bob.publish("general", "end").await;
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|event: &Value| event["payload"]["text"] != "end") {
+        heard.push(collector.next().await);
+    }
+    let text = Value::from(heard).to_string();
+    assert!(!text.contains("Alice") && !text.contains("my secret"), "{text}");
+    drop(bob);
+    server.drain().await;
+}
