@@ -81,9 +81,7 @@ mod tests {
     #[test]
     fn the_registry_is_the_only_source() {
         let allowed = BTreeSet::from(["MIT".to_owned()]);
-        let package = |source: &str, licence: Value| {
-            serde_json::json!({"name": "a", "version": "1.0.0", "source": source, "license": licence})
-        };
+        let package = |source: &str, licence: Value| serde_json::json!({"name": "a", "version": "1.0.0", "source": source, "license": licence});
         assert_eq!(objection(&package(REGISTRY, "MIT".into()), &allowed), None);
         assert!(objection(&package(REGISTRY, Value::Null), &allowed).is_some());
         assert!(objection(&package("git+https://example.com/a", "MIT".into()), &allowed).is_some());

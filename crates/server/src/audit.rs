@@ -106,7 +106,7 @@ impl From<Deed> for Act {
             Content::Role(change) => {
                 Self::new("", "role").to(&change.user).because(json!({ "role": change.role }))
             }
-            Content::Delete(target) => Self::new("", "delete").to(&target.target),
+            Content::Delete(target) => Self::new("", "delete").to(target.target),
             Content::Sanction(sanction) => Self::new("", "sanction")
                 .to(&sanction.user)
                 .because(json!({ "kind": sanction.kind, "until_ms": sanction.until_ms })),

@@ -36,9 +36,9 @@ mod flush;
 mod lag;
 mod listing;
 mod mails;
-mod open;
 #[doc(hidden)]
 pub mod measure;
+mod open;
 mod outbox;
 mod pace;
 mod pin;

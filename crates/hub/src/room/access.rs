@@ -66,8 +66,7 @@ impl Room {
     /// Whether who asks must not learn that the room exists.
     pub(crate) fn is_hidden_from(&self, input: &Input) -> bool {
         let may_know = |caller: &Caller| {
-            self.rights(&caller.user, caller.rights_in(&self.name)).has(Action::Join)
-                || self.has(caller)
+            self.rights(&caller.user, caller.rights_in(&self.name)).has(Action::Join) || self.has(caller)
         };
         self.setup.durable && input.asker().is_some_and(|caller| !may_know(caller))
     }

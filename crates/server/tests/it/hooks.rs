@@ -113,7 +113,9 @@ async fn a_hundred_messages_keep_their_order_whatever_the_hook_takes() {
     }
     let heard = bob.before("99").await;
     let numbers: Vec<_> = heard.iter().filter(|event| event["type"] == "message").collect();
-    assert!(numbers.iter().zip(0..).all(|(event, number)| event["payload"]["text"] == number.to_string()));
+    assert!(
+        numbers.iter().zip(0..).all(|(event, number)| event["payload"]["text"] == json!(number.to_string()))
+    );
     assert_eq!(numbers.len(), 99);
     server.drain().await;
 }

@@ -119,7 +119,11 @@ async fn who_is_put_out_may_come_back_and_ranks_protect() {
     assert_eq!(eve.until("left").await["payload"]["room"], "club");
     eve.join("club").await;
     for user in ["Alice", "Bob"] {
-        assert_eq!(refused(&mut bob, "sanction", sanction(user, "kick")).await["code"], "forbidden", "{user}");
+        assert_eq!(
+            refused(&mut bob, "sanction", sanction(user, "kick")).await["code"],
+            "forbidden",
+            "{user}"
+        );
     }
     assert_eq!(refused(&mut eve, "sanction", sanction("Bob", "kick")).await["code"], "forbidden");
     done(&mut alice, "sanction", sanction("Bob", "ban")).await;

@@ -100,8 +100,9 @@ pub(crate) fn claims(changes: Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now_s, "exp": now_s + 3_600,
     });
-    for (name, value) in changes.as_object().expect("an object") {
-        claims[name] = value.clone();
+    let Value::Object(changes) = changes else { panic!("an object") };
+    for (name, value) in changes {
+        claims[&name] = value;
     }
     claims.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
     claims
