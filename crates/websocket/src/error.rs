@@ -67,7 +67,7 @@ impl DecodeError {
             Self::CloseCode => "close_code",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::InvalidDeflate => "invalid_deflate",
-            Self::MessageTooLarge => "message_too_large",
+            Self::MessageTooLarge => "message_too_big",
             Self::TooManyFragments => "too_many_fragments",
         }
     }

@@ -56,7 +56,7 @@ fn a_flood_of_pings_is_cut_off() {
 #[test]
 fn bombs_are_not_inflated() {
     let report = attack("bomb", "0.04", &[]);
-    assert!(figure(&report, "closed with 1009 message_too_large") >= 2.0);
+    assert!(figure(&report, "closed with 1009 message_too_big") >= 2.0);
 }
 
 #[test]
