@@ -165,6 +165,7 @@ async fn a_room_in_the_url_is_entered_once_the_user_is_known() {
     }
 }
 
+/// C22 to C25.
 #[tokio::test]
 async fn what_looks_like_an_attack_is_a_text_like_any_other() {
     let server = TestServer::start_with(|config| config.limits.rate_per_s = 0).await;
@@ -218,6 +219,7 @@ async fn a_connection_may_be_in_512_rooms() {
     alice.join("room 513").await;
 }
 
+/// C21.
 #[tokio::test]
 async fn a_burst_beyond_the_rate_is_refused_without_blocking_the_reader() {
     let server = TestServer::start().await;

@@ -151,6 +151,7 @@ async fn a_client_that_asks_and_does_not_read_is_evicted_at_the_outbox_bound() {
     resume(busy).await;
 }
 
+/// F24.
 #[tokio::test]
 async fn a_client_that_never_reads_is_evicted_for_lack_of_progress() {
     let mut busy = Busy::start(|config| config.timeouts.stall = Duration::from_millis(300)).await;
