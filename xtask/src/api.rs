@@ -24,6 +24,8 @@ pub(crate) fn check() -> Result<u32> {
     arguments.extend(["--phases", "coverage,fuzzing", "--max-examples", EXAMPLES, "--continue-on-failure"]);
     // An answer without an end, which has tests of its own.
     arguments.extend(["--exclude-operation-id", "events", "--no-color"]);
+    // The same requests every time: what fails here fails everywhere.
+    arguments.push("--generation-deterministic");
     let mut requests = 0;
     shell::program(&schemathesis.to_string_lossy(), &arguments).watch(|line| {
         let count = line.trim().split_once(" generated").and_then(|(count, _)| count.parse().ok());

@@ -97,7 +97,7 @@ impl Query {
 /// Reads `Idempotency-Key`.
 ///
 /// # Errors
-/// `bad_request` if it is empty, too long or not ASCII.
+/// `bad_request` if it is empty, too long, or holds anything but visible characters of ASCII.
 pub(super) fn once(headers: &HeaderMap) -> Result<Option<CompactString>, Refusal> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let value = match (values.next(), values.next()) {
@@ -105,7 +105,8 @@ pub(super) fn once(headers: &HeaderMap) -> Result<Option<CompactString>, Refusal
         (Some(value), None) => value.to_str().ok(),
         (Some(_), Some(_)) => None,
     };
-    let value = value.filter(|value| (1..=KEY_BYTES).contains(&value.len()));
+    let is_visible = |value: &&str| value.bytes().all(|byte| byte.is_ascii_graphic());
+    let value = value.filter(|value| (1..=KEY_BYTES).contains(&value.len())).filter(is_visible);
     let rule = format!("Idempotency-Key: given once, 1 to {KEY_BYTES} visible characters of ASCII");
     value.map(|value| Some(value.into())).ok_or_else(|| Refusal::because(ErrorCode::BadRequest, rule))
 }

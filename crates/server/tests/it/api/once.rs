@@ -62,9 +62,12 @@ async fn a_key_that_is_none_is_refused() {
     let backend = Backend::of(&server);
     let body = json!({"text": "x", "cid": "mine"});
     assert_eq!(say(&backend, "/rooms/a/messages", "mine", &body).await.status, 200);
-    for (once, why) in
-        [("other", "the body says something else"), ("", "empty"), (&"x".repeat(61), "too long")]
-    {
+    for (once, why) in [
+        ("other", "the body says something else"),
+        ("", "empty"),
+        ("a b", "with a space"),
+        (&"x".repeat(61), "too long"),
+    ] {
         let answer = say(&backend, "/rooms/a/messages", once, &body).await;
         assert_eq!((answer.status, code(&answer).as_str()), (400, "bad_request"), "{why}: {answer:?}");
     }
