@@ -249,10 +249,10 @@ export class Chat {
 
   #listen(): void {
     this.#on("joined", (joined) => this.#joined(joined));
-    this.#on("left", ({ room, code }) => {
+    this.#on("left", ({ room, code, message = "You are no longer in this room." }) => {
       const conversation = this.conversations.value.get(room);
       if (conversation)
-        conversation.refusal.value = explain({ code: code ?? "left", message: "You are no longer in this room." });
+        conversation.refusal.value = explain({ code: code ?? "left", message });
     });
     this.#on("entry", (entry) => this.#heard(entry));
     this.#on("behind", ({ room, behind }) => {

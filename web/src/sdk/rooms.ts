@@ -12,8 +12,8 @@ export interface RoomEvents extends wire.Entries, wire.Notices {
   entry: wire.Entry;
   /** The room is entered, again or for the first time; replayed entries follow. */
   joined: wire.Joined;
-  /** The room is left; `code` says why, where the client did not ask for it. */
-  left: { room: string; code?: string };
+  /** The room is left; `code` and `message` say why, where the client did not ask for it. */
+  left: { room: string; code?: string; message?: string };
   /** So many entries are still to come before live ones. */
   behind: { room: string; behind: number };
   /** Entries before the next one may be missing: forget the copy of the room. */
@@ -102,7 +102,7 @@ export class Rooms {
   rejoin(concerns: (name: string) => boolean = () => true): void {
     for (const [name, room] of this.#rooms) {
       if (room.attached || !room.track.position || !concerns(name)) continue;
-      this.#ask(name, room).catch((error: Refused) => this.#lost(name, error.code));
+      this.#ask(name, room).catch((error: Refused) => this.#lost(name, error));
     }
   }
 
@@ -200,7 +200,7 @@ export class Rooms {
   #joined(joined: wire.Joined): void {
     const room = this.#rooms.get(joined.room);
     if (!room) return;
-    if (joined.reason === "access") return this.#lost(joined.room, "access");
+    if (joined.reason === "access") return this.#lost(joined.room, { code: "access" });
     room.attached = true;
     this.#port.emit("joined", joined);
     if (joined.behind) this.#port.emit("behind", { room: joined.room, behind: joined.behind });
@@ -216,10 +216,11 @@ export class Rooms {
     this.#rooms.get(page.room)?.track.paged(page);
   }
 
-  #lost(room: string, code?: string): void {
+  #lost(room: string, why?: { code: string; message?: string }): void {
     this.#rooms.delete(room);
     this.#port.memory.set(room, undefined);
-    this.#port.emit("left", { room, ...(code !== undefined && { code }) });
+    const { code, message } = why ?? {};
+    this.#port.emit("left", { room, ...(code !== undefined && { code }), ...(message !== undefined && { message }) });
     // What waits to be said there is for the server to refuse.
     this.#port.requests.flush();
   }
